@@ -1,0 +1,43 @@
+"""phosphene: from a folder of pictures to an image generator.
+
+    import phosphene
+    generator = phosphene.train("photos/", size=64)
+    generator.sample(16, seed=0).save("out/")
+
+Importing is quick: torch is loaded when something is first asked for.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from phosphene.version import __version__
+
+if TYPE_CHECKING:
+    from phosphene.api import train
+    from phosphene.families.asked import Asked
+    from phosphene.families.generator import Generator, load
+    from phosphene.families.sampled import Sampled
+    from phosphene.recipes.presets import RECIPES
+    from phosphene.recipes.settings import Recipe
+
+__all__ = ["RECIPES", "Asked", "Generator", "Recipe", "Sampled", "__version__", "load", "train"]
+
+_HOMES = {
+    "train": "phosphene.api",
+    "Asked": "phosphene.families.asked",
+    "Generator": "phosphene.families.generator",
+    "load": "phosphene.families.generator",
+    "Sampled": "phosphene.families.sampled",
+    "RECIPES": "phosphene.recipes.presets",
+    "Recipe": "phosphene.recipes.settings",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'phosphene' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,59 @@
+"""Training as one call. The command line says the same in words: every knob of one is a knob of the other."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from phosphene.cli.display import Display
+from phosphene.families.generator import Generator, load
+from phosphene.recipes.settings import Recipe
+from phosphene.training.options import run
+from phosphene.training.train import Watcher
+
+
+def train(
+    data: str | Path | None = None,
+    *,
+    out: str | Path | None = None,
+    recipe: str | Path | Recipe = "flow",
+    size: int | None = None,
+    budget: str | float | None = None,
+    images: int | None = None,
+    seed: int | None = None,
+    batch: int | None = None,
+    settings: Mapping[str, Any] | None = None,
+    resume: str | Path | None = None,
+    force: bool = False,
+    device: str = "auto",
+    threads: int | None = None,
+    progress: bool = True,
+) -> Generator:
+    """Trains a generator on pictures and returns it; everything is kept in a run folder.
+
+    data: a folder of pictures (class sub-folders become labels) or the name of a bundled set.
+    out: the run's folder, runs/NAME by default. recipe: a name, a recipe.toml, or a Recipe.
+    size: pixels a side. budget: time to spend, seconds or "30m"; images: pictures to see; one of the two.
+    settings: any of the recipe's values by name, {"training.learning_rate": 3e-4}.
+    resume: a run's folder, to go on with it instead; only budget and images may be given anew.
+    force: replace a run that is in the way. device: auto, cpu, cuda. threads: of the CPU.
+    progress: show it. Ctrl-C and SIGTERM save the run; `resume` goes on with it.
+
+    Raises ValueError with one line for whatever cannot be trained, before anything is lost.
+    """
+    outcome = run(
+        data,
+        out=out,
+        recipe=recipe,
+        size=size,
+        budget=budget,
+        images=images,
+        seed=seed,
+        batch=batch,
+        settings=settings,
+        resume=resume,
+        force=force,
+        device=device,
+        threads=threads,
+        watcher=Display() if progress else Watcher(),
+    )
+    return load(outcome.folder.root, device)

@@ -1,0 +1,109 @@
+"""What a run shows while it trains: a live line on a terminal, a plain line now and then elsewhere."""
+
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from phosphene.data.dataset import Dataset
+from phosphene.training.folder import RunFolder
+from phosphene.training.train import Outcome, Watcher
+from phosphene.training.trainer import Progress as Now
+
+QUIET_SECONDS = 10.0  # between lines where there is no terminal
+
+
+class Display(Watcher):
+    """Prints to stderr, so that results on stdout stay clean."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True, highlight=False)
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[words]}"),
+            console=self.console,
+        )
+        self.task: TaskID | None = None
+        self.said = 0.0
+
+    def decoding(self, done: int, total: int) -> None:
+        self._show("reading pictures", done, total, f"{done:,}/{total:,}")
+
+    def begins(self, dataset: Dataset, size: int, folder: RunFolder, notes: tuple[str, ...]) -> None:
+        self._close()
+        kind = {1: "grey", 3: "RGB", 4: "RGBA"}[dataset.channels]
+        self._line(
+            f"{len(dataset.pictures):,} pictures, {dataset.size}x{dataset.size} {kind}" + _labels(dataset)
+        )
+        for line in (*describe(dataset), *notes):
+            self._line(f"  {line}")
+        self._line(f"network of {size:,} weights; the run is kept in {folder.root}")
+
+    def progress(self, now: Now) -> None:
+        of = "" if now.total is None else f"/{now.total:,}"
+        left = "" if now.left is None else f"  {clock(now.left)} left"
+        words = f"step {now.step:,}{of}  loss {now.loss:.4f}  {now.images_per_second:,.0f} pictures/s{left}"
+        share = 0.0 if now.left is None else now.elapsed / max(now.elapsed + now.left, 1e-9)
+        self._show("training", int(1000 * share), 1000, words)
+
+    def ends(self, outcome: Outcome) -> None:
+        self._close()
+        verb = "trained" if outcome.finished else "stopped and saved"
+        self._line(
+            f"{verb} after {outcome.step:,} steps, {outcome.images:,} pictures seen, {clock(outcome.seconds)}"
+        )
+
+    def _show(self, what: str, done: int, total: int, words: str) -> None:
+        if not self.console.is_terminal:
+            if time.monotonic() - self.said >= QUIET_SECONDS:
+                self.said = time.monotonic()
+                self._line(f"{what}: {words}")
+            return
+        if self.task is None:
+            self.bar.start()
+            self.task = self.bar.add_task(what, total=total, words=words)
+        self.bar.update(self.task, description=what, completed=done, total=total, words=words)
+
+    def _close(self) -> None:
+        if self.task is not None:
+            self.bar.stop()
+            self.bar.remove_task(self.task)
+            self.task = None
+
+    def _line(self, words: str) -> None:
+        self.console.print(words, markup=False)
+
+
+def describe(dataset: Dataset) -> list[str]:
+    """What was particular about the pictures, a line each."""
+    report, lines = dataset.report, []
+    if report.unreadable:
+        lines.append(f"{len(report.unreadable):,} of {report.found:,} could not be read and were left out:")
+        lines += [f"  {name}: {reason}" for name, reason in report.unreadable[:10]]
+        if len(report.unreadable) > 10:
+            lines.append(f"  and {len(report.unreadable) - 10:,} more")
+    lines += [f"{count:,} {note}" for note, count in report.notes.items()]
+    if report.duplicates:
+        lines.append(f"{report.duplicates:,} are copies of another, byte for byte (kept)")
+    lines += [
+        f"{count:,} {suffix} files are no pictures (ignored)" for suffix, count in report.ignored.items()
+    ]
+    captions = sum(caption is not None for caption in dataset.captions or ())
+    if captions:
+        lines.append(f"{captions:,} have captions (kept; this version trains on pictures and labels)")
+    return lines + list(report.problems)
+
+
+def _labels(dataset: Dataset) -> str:
+    if dataset.labels is None:
+        return ""
+    names = ", ".join(dataset.classes[:10]) + (", ..." if len(dataset.classes) > 10 else "")
+    return f", {len(dataset.classes)} classes: {names}"
+
+
+def clock(seconds: float) -> str:
+    """72 -> 1:12, 3672 -> 1:01:12."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,214 @@
+"""`phosphene`: commands and their options. What they do is elsewhere; torch is loaded when it is needed."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="From a folder of pictures to an image generator. Begin with: phosphene demo",
+)
+
+DATA = typer.Argument(help="A folder of pictures, or the name of a bundled set: digits.", show_default=False)
+Threads = Annotated[int | None, typer.Option(help="Threads of the CPU.", show_default=False)]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
+
+
+@app.command()
+def demo(
+    recipe: Annotated[str, typer.Option(help="flow learns fastest; ddpm is the original of 2020.")] = "flow",
+    out: Annotated[Path | None, typer.Option(help="The run's folder.", show_default="runs/demo")] = None,
+    budget: Annotated[str, typer.Option(help="Time to train, at most.")] = "75s",
+    seed: Annotated[int, typer.Option(help="Another seed, another model.")] = 0,
+    threads: Threads = None,
+) -> None:
+    """Train a generator of digits in about a minute, and look at what it makes."""
+    from phosphene import demo as made
+    from phosphene.cli import show
+    from phosphene.cli.display import Display
+
+    result = made.run(recipe, out, budget, seed, threads, Display())
+    show.demo(result)
+
+
+@app.command()
+def train(
+    data: Annotated[str | None, DATA] = None,
+    out: Annotated[Path | None, typer.Option(help="The run's folder.", show_default="runs/NAME")] = None,
+    recipe: Annotated[str, typer.Option(help="A name (phosphene info recipes) or a recipe.toml.")] = "flow",
+    size: Annotated[
+        int | None, typer.Option(help="Pixels a side.", show_default="from the data, 64 at most")
+    ] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="Time to spend: 90s, 30m, 2h.", show_default=False)
+    ] = None,
+    images: Annotated[
+        int | None, typer.Option(help="Pictures to see, repeats counted.", show_default="the recipe's")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of weights, order and noise.", show_default="0")] = None,
+    batch: Annotated[int | None, typer.Option(help="Pictures a step.", show_default="the recipe's")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Any value of the recipe: section.field=value.", show_default=False),
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with this run instead.", show_default=False)
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a run that is in the way.")] = False,
+    device: Device = "auto",
+    threads: Threads = None,
+    quiet: Quiet = False,
+) -> None:
+    """Train a generator on a folder of pictures.
+
+    Class sub-folders become labels. Ctrl-C saves; --resume RUN goes on.
+    """
+    from phosphene.cli import show
+    from phosphene.cli.display import Display
+    from phosphene.recipes.settings import parse_assignment
+    from phosphene.training.options import run
+    from phosphene.training.train import Watcher
+
+    outcome = run(
+        data,
+        out=out,
+        recipe=recipe,
+        size=size,
+        budget=budget,
+        images=images,
+        seed=seed,
+        batch=batch,
+        settings=dict(parse_assignment(text) for text in settings or []),
+        resume=resume,
+        force=force,
+        device=device,
+        threads=threads,
+        watcher=Watcher() if quiet else Display(),
+    )
+    show.trained(outcome)
+    if not outcome.finished:
+        raise typer.Exit(130)
+
+
+@app.command()
+def sample(
+    run: Annotated[
+        str | None, typer.Argument(help="A run's folder or name, or a model folder.", show_default=False)
+    ] = None,
+    n: Annotated[int | None, typer.Option("-n", help="How many.", show_default="16; 1 with --like")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Picture i depends on (seed, i) alone.", show_default="0")
+    ] = None,
+    first: Annotated[int | None, typer.Option(help="Number of the first picture.", show_default="0")] = None,
+    label: Annotated[
+        list[str] | None, typer.Option(help="A class; given several times, in turn.", show_default=False)
+    ] = None,
+    solver: Annotated[
+        str | None, typer.Option(help="See phosphene info solvers.", show_default="the recipe's")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Solver steps.", show_default="the recipe's")] = None,
+    grid: Annotated[
+        str | None, typer.Option(help="See phosphene info schedules.", show_default="the recipe's")
+    ] = None,
+    eta: Annotated[
+        float | None, typer.Option(help="Share of fresh noise.", show_default="the solver's")
+    ] = None,
+    churn: Annotated[float | None, typer.Option(help="Heun's S_churn.", show_default="the solver's")] = None,
+    guidance: Annotated[
+        float | None, typer.Option(help="How strongly the label counts.", show_default="the recipe's, 1")
+    ] = None,
+    interval: Annotated[
+        tuple[float, float] | None,
+        typer.Option(help="Guide only at these sigma / alpha.", show_default="everywhere"),
+    ] = None,
+    threshold: Annotated[
+        str | None, typer.Option(help="none, clip or dynamic.", show_default="the recipe's")
+    ] = None,
+    like: Annotated[
+        Path | None, typer.Option(help="Make this PNG of phosphene's again.", show_default=False)
+    ] = None,
+    batch: Annotated[int, typer.Option(help="Pictures a network call.")] = 64,
+    trajectory: Annotated[bool, typer.Option("--trajectory", help="Also write the way from noise.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to.", show_default="a new folder in RUN/samples")
+    ] = None,
+    device: Device = "auto",
+    threads: Threads = None,
+    quiet: Quiet = False,
+) -> None:
+    """Make pictures: a sheet, and a PNG of each with its settings inside."""
+    from phosphene.cli import show
+    from phosphene.families import generator
+    from phosphene.training.options import use_threads
+
+    use_threads(threads)
+    if run is None and like is None:
+        raise ValueError("RUN: give a run's folder, its name or a model folder (or --like PICTURE.png)")
+    model = generator.load(run, device) if run else generator.load_like(like or Path(), device)
+    labels = None if not label else [label[i % len(label)] for i in range(n or 16)]
+    with show.sampling(quiet) as watch:
+        pictures = model.sample(
+            n,
+            seed=seed,
+            first=first,
+            label=label[0] if label and len(label) == 1 else labels,
+            solver=solver,
+            steps=steps,
+            grid=grid,
+            eta=eta,
+            churn=churn,
+            guidance=guidance,
+            interval=interval,
+            threshold=threshold,
+            like=like,
+            batch=batch,
+            trajectory=trajectory,
+            watch=watch,
+        )
+    show.written(pictures.save(out or generator.fresh_folder(model, pictures)))
+
+
+@app.command()
+def info(
+    what: Annotated[str, typer.Argument(help="A run, or one of: solvers, schedules, recipes.")],
+) -> None:
+    """Say what a run is, or what solvers, schedules and recipes there are."""
+    from phosphene.cli import show
+
+    tables = {"solvers": show.solvers, "schedules": show.schedules, "recipes": show.recipes}
+    if what in tables:
+        tables[what]()
+    else:
+        show.run(what)
+
+
+def version(asked: bool) -> None:
+    """Prints the version and ends."""
+    if asked:
+        from phosphene.version import __version__
+
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    _: Annotated[
+        bool, typer.Option("--version", callback=version, is_eager=True, help="Say the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Errors of the user are one line on stderr and exit code 2."""
+    try:
+        app()
+    except (ValueError, OSError) as error:
+        print(f"phosphene: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,79 @@
+"""A data set in memory: pictures of one size as bytes, with labels, captions and a report of what was met."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int64, UInt8
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found and what became of it.
+
+    found = used + len(unreadable). unreadable: (name, reason). duplicates: files whose bytes another file
+    before them has too; they are kept. ignored: files that are no pictures, by suffix. notes: how many
+    pictures were cropped, turned, reduced, ... problems: lines about labels and captions.
+    """
+
+    found: int
+    used: int
+    unreadable: tuple[tuple[str, str], ...]
+    duplicates: int
+    ignored: Mapping[str, int]
+    notes: Mapping[str, int]
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Pictures and what is known of them; picture i has labels[i], captions[i] and names[i].
+
+    labels are indices into classes, -1 where a picture has none. fingerprint: a hash of everything here,
+    pixels, labels and captions, that says whether two runs saw the same data.
+    """
+
+    pictures: UInt8[np.ndarray, "n c h w"]
+    labels: Int64[np.ndarray, " n"] | None
+    classes: tuple[str, ...]
+    captions: tuple[str | None, ...] | None
+    names: tuple[str, ...]
+    fingerprint: str
+    report: Report
+
+    @property
+    def size(self) -> int:
+        return self.pictures.shape[-1]
+
+    @property
+    def channels(self) -> int:
+        return self.pictures.shape[1]
+
+    def split(self, held_out: float, seed: int) -> tuple[Int64[np.ndarray, " a"], Int64[np.ndarray, " b"]]:
+        """Indices for training and held-out indices, each ascending.
+
+        A picture's side follows from a hash of its pixels: equal pictures are on the same side, and no
+        picture changes sides when others join. About a share `held_out` in [0, 1) is held out; where that is
+        none and held_out > 0, one picture is. Raises ValueError for another share or if nothing is left to
+        train on.
+        """
+        if not 0 <= held_out < 1:
+            raise ValueError(f"held_out {held_out}: give a share of at least 0 and below 1")
+        everything = np.arange(len(self.pictures), dtype=np.int64)
+        if held_out == 0:
+            return everything, everything[:0]
+        places = np.array([_place(picture, seed) for picture in self.pictures])
+        out = places < max(held_out, np.nextafter(places.min(), 1))
+        if out.all():
+            raise ValueError(
+                f"held_out {held_out} of {len(out)} pictures leaves none to train on: "
+                "give a smaller share or more pictures that differ"
+            )
+        return everything[~out], everything[out]
+
+
+def _place(picture: UInt8[np.ndarray, "c h w"], seed: int) -> float:
+    """A number in [0, 1) from the pixels and the seed."""
+    digest = hashlib.blake2b(picture.tobytes(), digest_size=8, salt=seed.to_bytes(16, "little"))
+    return int.from_bytes(digest.digest(), "little") / 2**64

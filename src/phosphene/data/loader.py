@@ -1,0 +1,102 @@
+"""Batches whose order is a function of (seed, step): there is nothing to replay when a run resumes.
+
+Each epoch is a permutation that follows from (seed, epoch) alone. The permutations lie end to end, and step
+s takes positions s * batch to (s + 1) * batch, across the border of epochs where it falls inside. A worker of
+several takes a contiguous slice of the same batch, so the order does not depend on how many there are.
+"""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int64
+from torch import Tensor
+
+from phosphene.data.dataset import Dataset
+from phosphene.pictures.pixels import to_values
+
+RESIDENT = 256 * 2**20
+
+
+@lru_cache(maxsize=4)
+def permutation(count: int, seed: int, epoch: int) -> Int64[np.ndarray, " count"]:
+    """The order of one epoch: the ranks of raw Philox words, which NumPy keeps the same in all versions."""
+    bits = np.random.Philox(key=np.array([seed, epoch], np.uint64)).random_raw(count)
+    order = np.argsort(bits, kind="stable")
+    order.flags.writeable = False
+    return order
+
+
+def indices(count: int, batch: int, seed: int, step: int) -> Int64[np.ndarray, " batch"]:
+    """Which of `count` pictures make the batch of a step. seed in [0, 2^63), step >= 0."""
+    position = step * batch + np.arange(batch, dtype=np.int64)
+    epoch, place = np.divmod(position, count)
+    chosen = np.empty_like(place)
+    for number in range(int(epoch[0]), int(epoch[-1]) + 1):
+        chosen[epoch == number] = permutation(count, seed, number)[place[epoch == number]]
+    return chosen
+
+
+class Rows(NamedTuple):
+    """A batch, or one worker's slice of it, on the device.
+
+    numbers: the picture's index in the data set. places: the row in the whole batch; where a batch crosses
+    from one epoch to the next a picture may be in it twice, but never a place.
+    """
+
+    values: Float32[Tensor, "b c h w"]
+    labels: Int64[Tensor, " b"] | None
+    numbers: Int64[Tensor, " b"]
+    places: Int64[Tensor, " b"]
+
+
+class Loader:
+    """Batches of the given pictures of a data set, as values on a device.
+
+    rank, world: worker r of w takes rows [r * batch / w, (r + 1) * batch / w) of each batch.
+    resident: up to how many bytes of pictures are kept on the device; more are read from the cache file.
+    Raises ValueError for a batch larger than the number of pictures or smaller than the number of workers.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        indices: Int64[np.ndarray, " n"],
+        batch: int,
+        seed: int,
+        device: torch.device | str,
+        rank: int = 0,
+        world: int = 1,
+        resident: int = RESIDENT,
+    ) -> None:
+        if batch > len(indices):
+            raise ValueError(
+                f"batch {batch} is more than the {len(indices)} training pictures: "
+                f"pass --batch {len(indices)} or less"
+            )
+        if batch < world:
+            raise ValueError(f"batch {batch} is less than one picture for each of {world} workers")
+        assert 0 <= rank < world
+        self.dataset, self.indices, self.batch_size, self.seed = dataset, indices, batch, seed
+        self.device = torch.device(device)
+        self.slice = slice(rank * batch // world, (rank + 1) * batch // world)
+        self.resident = None
+        if len(indices) * dataset.pictures[0].nbytes <= resident:
+            self.resident = torch.from_numpy(dataset.pictures[indices]).to(self.device)
+
+    def batch(self, step: int) -> Rows:
+        """The rows of a step."""
+        order = indices(len(self.indices), self.batch_size, self.seed, step)[self.slice]
+        numbers = self.indices[order]
+        if self.resident is not None:
+            pixels = self.resident[torch.from_numpy(order).to(self.device)]
+        else:
+            pixels = torch.from_numpy(self.dataset.pictures[numbers]).to(self.device)
+        labels = self.dataset.labels
+        return Rows(
+            values=to_values(pixels),
+            labels=None if labels is None else torch.from_numpy(labels[numbers]).to(self.device),
+            numbers=torch.from_numpy(numbers).to(self.device),
+            places=torch.arange(self.slice.start, self.slice.stop, device=self.device),
+        )

@@ -1,0 +1,81 @@
+"""Guidance: functions from denoisers to denoisers that change what is asked, not how it is solved.
+
+    classifier-free   D_u + w (D_c - D_u): away from the answer to nothing          (Ho & Salimans 2022)
+    in an interval    w only at noise levels where it helps, 1 elsewhere           (Kynkaanniemi 2024)
+    autoguidance      D_bad + w (D - D_bad): away from a weaker self                (Karras 2024)
+    thresholding      x0_hat brought back into [-1, 1]                             (Saharia 2022, section 2.3)
+
+They compose: `clip(classifier_free(denoise, scale))` thresholds the guided answer.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from phosphene.diffusion.condition import Condition, join
+from phosphene.diffusion.denoiser import Denoise, change_x0, split
+from phosphene.diffusion.level import Level, like
+
+EVERYWHERE = (0.0, float("inf"))
+
+
+def extrapolate(weak: Tensor, strong: Tensor, scale: Tensor, x: Tensor) -> Tensor:
+    """weak + scale (strong - weak) on the picture's channels; a learned variance is the strong one's."""
+    (low, _), (high, fraction) = split(weak, x), split(strong, x)
+    guided = torch.lerp(low, high, like(scale, x))
+    return guided if fraction is None else torch.cat([guided, fraction], dim=1)
+
+
+def _inside(scale: Tensor, level: Level, interval: tuple[float, float]) -> Tensor:
+    low, high = interval
+    ratio = level.ratio.to(scale.device)
+    return torch.where((ratio >= low) & (ratio <= high), scale, torch.ones_like(scale))
+
+
+def classifier_free(
+    denoise: Denoise, scale: Float[Tensor, " b"], interval: tuple[float, float] = EVERYWHERE
+) -> Denoise:
+    """Each row's scale: 0 asks nothing, 1 is the plain condition, more exaggerates it.
+
+    interval: smallest and largest sigma / alpha at which rows are guided. Both answers come from one call
+    of twice the rows.
+    """
+
+    def guided(x: Tensor, level: Level, condition: Condition) -> Tensor:
+        both = join([condition, condition.null()])
+        twice = Level(torch.cat([level.alpha] * 2), torch.cat([level.sigma] * 2))
+        asked, nothing = denoise(torch.cat([x, x]), twice, both).chunk(2)
+        return extrapolate(nothing, asked, _inside(scale, level, interval), x)
+
+    return guided
+
+
+def autoguidance(
+    denoise: Denoise,
+    weaker: Denoise,
+    scale: Float[Tensor, " b"],
+    interval: tuple[float, float] = EVERYWHERE,
+) -> Denoise:
+    """Away from what a smaller or less trained model says; needs no condition."""
+
+    def guided(x: Tensor, level: Level, condition: Condition) -> Tensor:
+        weak, strong = weaker(x, level, condition), denoise(x, level, condition)
+        return extrapolate(weak, strong, _inside(scale, level, interval), x)
+
+    return guided
+
+
+def clip(denoise: Denoise) -> Denoise:
+    """x0_hat clipped to [-1, 1] (static thresholding; DDPM's sampler does it)."""
+    return change_x0(denoise, lambda x0, _: x0.clamp(-1, 1))
+
+
+def dynamic_threshold(denoise: Denoise, quantile: float = 0.995) -> Denoise:
+    """Each row clipped at s and divided by s, where s = max(1, this quantile of |x0_hat|)."""
+
+    def threshold(x0: Tensor, _: Level) -> Tensor:
+        s = torch.quantile(x0.abs().flatten(1), quantile, dim=1).clamp(min=1)
+        s = like(s, x0)
+        return x0.clamp(-s, s) / s
+
+    return change_x0(denoise, threshold)

@@ -1,0 +1,48 @@
+"""How noisy a picture is: x_t = alpha x0 + sigma eps.
+
+The pair (alpha, sigma) is a level. Only the ratio sigma / alpha says how much can still be seen; the
+common scale of the two is a choice of units, and each schedule makes its own.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+class Level(NamedTuple):
+    """Levels of a batch of rows, or of the points of a sampling grid."""
+
+    alpha: Float[Tensor, "*b"]
+    sigma: Float[Tensor, "*b"]
+
+    @property
+    def ratio(self) -> Float[Tensor, "*b"]:
+        """sigma / alpha, EDM's sigma: 0 is a clean picture, infinity pure noise."""
+        return self.sigma / self.alpha
+
+    @property
+    def log_snr(self) -> Float[Tensor, "*b"]:
+        """lambda = ln(alpha / sigma), half the logarithm of the signal-to-noise ratio."""
+        return torch.log(self.alpha) - torch.log(self.sigma)
+
+    @property
+    def snr(self) -> Float[Tensor, "*b"]:
+        """Signal-to-noise ratio alpha^2 / sigma^2."""
+        return (self.alpha / self.sigma) ** 2
+
+    def rows(self, index: int | slice | Tensor | tuple[Tensor, ...]) -> "Level":
+        return Level(self.alpha[index], self.sigma[index])
+
+    def to(self, device: torch.device | str) -> "Level":
+        return Level(self.alpha.to(device), self.sigma.to(device))
+
+    def add(self, x0: Float[Tensor, "b *shape"], eps: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
+        """x_t = alpha x0 + sigma eps, one level a row."""
+        return like(self.alpha, x0) * x0 + like(self.sigma, x0) * eps
+
+
+def like(value: Float[Tensor, " b"], x: Float[Tensor, "b *shape"]) -> Tensor:
+    """One number a row, shaped and typed to multiply the rows of x."""
+    return value.to(x.dtype).reshape(-1, *[1] * (x.ndim - 1))

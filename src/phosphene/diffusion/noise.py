@@ -1,0 +1,92 @@
+"""Counter-based randomness: Philox4x32-10 (Salmon 2011, "Parallel random numbers: as easy as 1, 2, 3").
+
+A draw is a pure function of (seed, picture, step, position): there is no state to save, to advance or to
+share. A picture is the same whatever batch it was drawn in, and a run resumes exactly. Only integer
+operations come before the last line, so every device draws the same bits.
+
+    key     = seed                                   64 bits
+    counter = (position, step + stream, picture)     32 + 32 + 64 bits
+"""
+
+import math
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+MASK = 0xFFFFFFFF
+MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+WEYL = (0x9E3779B9, 0xBB67AE85)
+ROUNDS = 10
+
+# Streams keep draws for different purposes apart under one (seed, picture, step).
+NOISE, TIME, DROP, AUGMENT, DEQUANTIZE = range(5)
+STREAMS = 16
+
+
+class Key(NamedTuple):
+    """Whose randomness: for each row of a batch a seed and the number of a picture under that seed."""
+
+    seed: Int64[Tensor, " b"]
+    picture: Int64[Tensor, " b"]
+
+    def to(self, device: torch.device | str) -> "Key":
+        return Key(self.seed.to(device), self.picture.to(device))
+
+
+def keys(seed: int, pictures: Iterable[int]) -> Key:
+    """The keys of some pictures of one seed. A seed is any integer in [0, 2^63)."""
+    numbers = torch.tensor(list(pictures), dtype=torch.int64)
+    return Key(torch.full_like(numbers, seed), numbers)
+
+
+def philox(counter: tuple[Tensor, ...], key: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Four words of 32 random bits from four words of counter and two of key, all int64 in [0, 2^32)."""
+    c0, c1, c2, c3 = counter
+    k0, k1 = key
+    for _ in range(ROUNDS):
+        # The 64-bit product wraps in int64; its low and high words survive the wrap.
+        p0, p1 = c0 * MULTIPLIERS[0], c2 * MULTIPLIERS[1]
+        c0, c1, c2, c3 = (
+            (p1 >> 32 & MASK) ^ c1 ^ k0,
+            p1 & MASK,
+            (p0 >> 32 & MASK) ^ c3 ^ k1,
+            p0 & MASK,
+        )
+        k0, k1 = k0 + WEYL[0] & MASK, k1 + WEYL[1] & MASK
+    return c0, c1, c2, c3
+
+
+def words(key: Key, step: int | Int64[Tensor, " b"], count: int, stream: int) -> Int64[Tensor, "b count"]:
+    """`count` words of 32 random bits for each row."""
+    assert 0 <= stream < STREAMS
+    blocks = torch.arange((count + 3) // 4, device=key.seed.device)
+    turn = torch.as_tensor(step, device=key.seed.device) * STREAMS + stream
+    picture, seed = key.picture[:, None], key.seed[:, None]
+    counter = (blocks, turn.reshape(-1, 1) & MASK, picture & MASK, picture >> 32 & MASK)
+    drawn = philox(counter, (seed & MASK, seed >> 32 & MASK))
+    return torch.stack(torch.broadcast_tensors(*drawn), dim=-1).flatten(1)[:, :count]
+
+
+def uniform(
+    key: Key, step: int | Int64[Tensor, " b"], shape: tuple[int, ...] = (), stream: int = TIME
+) -> Float[Tensor, "b ..."]:
+    """Uniform float64 values strictly inside (0, 1), of the given shape for each row."""
+    bits = words(key, step, math.prod(shape), stream)
+    return ((bits.double() + 0.5) / (MASK + 1)).reshape(len(bits), *shape)
+
+
+def normal(
+    key: Key, step: int | Int64[Tensor, " b"], shape: tuple[int, ...], stream: int = NOISE
+) -> Float[Tensor, "b ..."]:
+    """Standard normal float32 values of the given shape for each row (Box-Muller on pairs of words)."""
+    count = math.prod(shape)
+    pairs = (count + 1) // 2
+    bits = words(key, step, 2 * pairs, stream)
+    # 32 bits do not fit float32's mantissa: the radius is taken from float64 so that its tail is whole.
+    radius = torch.sqrt(-2 * torch.log((bits[:, :pairs].double() + 0.5) / (MASK + 1)))
+    angle = bits[:, pairs:].double() * (2 * math.pi / (MASK + 1))
+    both = torch.cat([radius * torch.cos(angle), radius * torch.sin(angle)], dim=1)
+    return both[:, :count].float().reshape(len(bits), *shape)

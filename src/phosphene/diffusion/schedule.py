@@ -1,0 +1,168 @@
+"""Schedules: the curves of levels that training visits and sampling walks back.
+
+    DDPM linear      alpha_k = sqrt(prod_{i<=k} (1 - beta_i)), sigma = sqrt(1 - alpha^2), k = T t   (Ho 2020)
+    cosine           alpha = cos(pi t / 2), sigma = sin(pi t / 2)                     (Nichol & Dhariwal 2021)
+    EDM              alpha = 1, sigma = 80 t                                          (Karras 2022)
+    rectified flow   alpha = 1 - t, sigma = t                                         (Liu 2022, Lipman 2022)
+
+Time t runs from 0 (the picture) to 1 (noise). All schedules pass through the same ratios sigma / alpha;
+they differ in how long they stay at each, and in their units: variance preserving (alpha^2 + sigma^2 = 1),
+exploding (alpha = 1) or straight (alpha + sigma = 1).
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from phosphene.diffusion.level import Level
+
+Curve = Callable[[Tensor], Tensor]
+
+
+def preserving(ratio: Float64[Tensor, "*b"]) -> Level:
+    """The level of this ratio with alpha^2 + sigma^2 = 1."""
+    return Level((1 + ratio**2).rsqrt(), (1 + ratio**-2).rsqrt())
+
+
+def exploding(ratio: Float64[Tensor, "*b"]) -> Level:
+    """The level of this ratio with alpha = 1."""
+    return Level(torch.ones_like(ratio), ratio)
+
+
+def straight(ratio: Float64[Tensor, "*b"]) -> Level:
+    """The level of this ratio with alpha + sigma = 1."""
+    return Level(1 / (1 + ratio), 1 / (1 + 1 / ratio))
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A curve of levels, by time and by ratio (both float64).
+
+    level: time in [0, 1] -> level.      at: ratio in [0, inf] -> level in this schedule's units.
+    time: ratio -> time, the inverse.    span: smallest and largest ratio of grids laid out by ratio.
+    steps: discrete training times k / steps, k = 1 .. steps; None where time is continuous.
+    """
+
+    level: Callable[[Tensor], Level]
+    at: Callable[[Tensor], Level]
+    time: Curve
+    span: tuple[float, float]
+    steps: int | None = None
+
+    def timestep(self, ratio: Float64[Tensor, "*b"]) -> Float64[Tensor, "*b"]:
+        """Time as networks hear it: the whole numbers 0 .. steps - 1, 0 being already one step noisy, of a
+        discrete schedule; 1000 t of a continuous one."""
+        time = self.time(ratio)
+        return 1000 * time if self.steps is None else time * self.steps - 1
+
+
+def from_betas(betas: Float64[Tensor, " T"]) -> Schedule:
+    """The discrete variance-preserving schedule of given betas (Ho 2020, equation 4)."""
+    return _from_alphas(torch.cumprod(1 - betas, 0).sqrt())
+
+
+def _from_alphas(alphas: Float64[Tensor, " T"]) -> Schedule:
+    """alphas[k - 1] is the share of signal after k steps. Between whole steps ln(ratio) is interpolated."""
+    steps = len(alphas)
+    sigmas = (1 - alphas**2).sqrt()
+    ratios = sigmas / alphas
+    logs = ratios.log()
+
+    def level(t: Tensor) -> Level:
+        k = t * steps
+        whole = k.round().long().clamp(0, steps)
+        on_step = (k - whole).abs() < 1e-9
+        exact = Level(
+            torch.cat([torch.ones_like(alphas[:1]), alphas])[whole],
+            torch.cat([torch.zeros_like(sigmas[:1]), sigmas])[whole],
+        )
+        between = preserving(ratio(k))
+        return Level(
+            torch.where(on_step, exact.alpha, between.alpha), torch.where(on_step, exact.sigma, between.sigma)
+        )
+
+    def ratio(k: Tensor) -> Tensor:
+        low = (k.floor().long() - 1).clamp(0, steps - 2)
+        share = k - 1 - low
+        # Below the first step the ratio falls to 0 in a straight line.
+        return torch.where(k < 1, k * ratios[0], (logs[low] + share * (logs[low + 1] - logs[low])).exp())
+
+    def time(ratio: Tensor) -> Tensor:
+        low = (torch.searchsorted(ratios, ratio, right=True) - 1).clamp(0, steps - 2)
+        share = (ratio.log() - logs[low]) / (logs[low + 1] - logs[low])
+        inside = low + 1 + share
+        # The end of a schedule without any signal is infinitely far in ln(ratio).
+        inside = torch.where(torch.isinf(logs[low + 1]), low + 1 + (ratio == ratios[low + 1]), inside)
+        return torch.where(ratio < ratios[0], ratio / ratios[0], inside).clamp(0, steps) / steps
+
+    finite = ratios[torch.isfinite(ratios)]
+    return Schedule(level, preserving, time, (finite[0].item(), finite[-1].item()), steps)
+
+
+def linear(steps: int = 1000, first: float = 1e-4, last: float = 2e-2) -> Schedule:
+    """DDPM's schedule: betas in a straight line (Ho 2020, section 4)."""
+    return from_betas(torch.linspace(first, last, steps, dtype=torch.float64))
+
+
+def scaled_linear(steps: int = 1000, first: float = 0.00085, last: float = 0.012) -> Schedule:
+    """Latent diffusion's schedule: square roots of betas in a straight line (Rombach 2022)."""
+    return from_betas(torch.linspace(first**0.5, last**0.5, steps, dtype=torch.float64) ** 2)
+
+
+def zero_terminal(schedule: Schedule) -> Schedule:
+    """The same discrete schedule, shifted and scaled so that nothing of the picture is left at t = 1.
+
+    Lin 2024, "Common diffusion noise schedules and sample steps are flawed", Algorithm 1. A network that
+    predicts eps says nothing at a level without signal: use it with v or x0.
+    """
+    assert schedule.steps is not None, "a continuous schedule already ends without signal"
+    t = torch.arange(1, schedule.steps + 1, dtype=torch.float64) / schedule.steps
+    alphas = schedule.level(t).alpha
+    return _from_alphas((alphas - alphas[-1]) * alphas[0] / (alphas[0] - alphas[-1]))
+
+
+def linear_zero_terminal() -> Schedule:
+    """DDPM's schedule, rescaled to end without signal."""
+    return zero_terminal(linear())
+
+
+def cosine() -> Schedule:
+    """Variance preserving with a quarter turn from picture to noise."""
+    turn = math.pi / 2
+    return Schedule(
+        level=lambda t: Level(torch.sin(turn * (1 - t)), torch.sin(turn * t)),
+        at=preserving,
+        time=lambda ratio: torch.atan(ratio) / turn,
+        span=(2e-3, 500.0),
+    )
+
+
+def edm(largest: float = 80.0) -> Schedule:
+    """Variance exploding: sigma is the time (Karras 2022)."""
+    return Schedule(
+        level=lambda t: exploding(largest * t),
+        at=exploding,
+        time=lambda ratio: ratio / largest,
+        span=(2e-3, largest),
+    )
+
+
+def flow() -> Schedule:
+    """Rectified flow: a straight line from picture to noise."""
+    return Schedule(
+        level=lambda t: Level(1 - t, t), at=straight, time=lambda r: 1 / (1 + 1 / r), span=(2e-3, 500.0)
+    )
+
+
+SCHEDULES: Mapping[str, Callable[[], Schedule]] = {
+    "linear": linear,
+    "scaled_linear": scaled_linear,
+    "linear_zero_terminal": linear_zero_terminal,
+    "cosine": cosine,
+    "edm": edm,
+    "flow": flow,
+}

@@ -1,0 +1,91 @@
+"""How pictures are asked for: solver, steps, grid, guidance. Each value is checked when it is given."""
+
+import difflib
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import get_args
+
+import torch
+
+from phosphene.diffusion import guidance as guides
+from phosphene.diffusion.ancestral import Solver, ddim
+from phosphene.diffusion.denoiser import Denoise
+from phosphene.diffusion.grid import GRIDS
+from phosphene.diffusion.heun import heun
+from phosphene.diffusion.multistep import dpmpp
+from phosphene.diffusion.plan import Plan, compile
+from phosphene.diffusion.schedule import Schedule
+from phosphene.diffusion.solver import SOLVERS
+from phosphene.recipes.settings import Threshold
+
+ORDERS = {"dpmpp_1": 1, "dpmpp_2m": 2, "dpmpp_3m": 3, "dpmpp_2m_sde": 2, "dpmpp_3m_sde": 3}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """steps: solver steps; heun and edm evaluate the network twice in each but the last.
+
+    eta: share of fresh noise (ddim and dpmpp). churn: S_churn (heun and edm). guidance: 1 is none.
+    interval: smallest and largest sigma / alpha that are guided. threshold: of x0_hat.
+    """
+
+    solver: str
+    steps: int
+    grid: str
+    eta: float | None = None
+    churn: float | None = None
+    guidance: float = 1.0
+    interval: tuple[float, float] | None = None
+    threshold: str = "none"
+
+    def __post_init__(self) -> None:
+        known("solver", self.solver, SOLVERS)
+        known("grid", self.grid, GRIDS)
+        known("threshold", self.threshold, get_args(Threshold))
+        if self.steps < 1:
+            raise ValueError(f"steps {self.steps}: give 1 or more")
+        if not math.isfinite(self.guidance):
+            raise ValueError(f"guidance {self.guidance}: give a number; 1 is none, 2 to 5 is common")
+        if self.eta is not None and not 0 <= self.eta <= 1:
+            raise ValueError(f"eta {self.eta}: give a share from 0 (no fresh noise) to 1")
+        if self.churn is not None and not self.churn >= 0:
+            raise ValueError(f"churn {self.churn}: give 0 or more")
+        if self.interval is not None and not 0 <= self.interval[0] <= self.interval[1]:
+            raise ValueError(f"interval {self.interval}: give the smaller sigma / alpha first, 0 or more")
+
+    def plan(self, schedule: Schedule) -> Plan:
+        """The plan of the solver on its grid. Raises ValueError for an option that the solver lacks."""
+        return compile(self._solver()(GRIDS[self.grid](schedule, self.steps)))
+
+    def _solver(self) -> Solver:
+        solver = SOLVERS[self.solver].solver
+        if self.eta is not None:
+            if self.solver in ("ddim", "euler", "euler_ancestral"):
+                solver = ddim(self.eta)
+            elif self.solver in ORDERS:
+                solver = dpmpp(ORDERS[self.solver], self.eta)
+            else:
+                raise ValueError(f"eta: {self.solver} has none; ddim, euler and dpmpp solvers do")
+        if self.churn is not None:
+            if self.solver not in ("heun", "edm"):
+                raise ValueError(f"churn: {self.solver} has none; heun and edm do")
+            solver = heun(self.churn, 0.05, 50.0, 1.003)
+        return solver
+
+    def guide(self, denoise: Denoise, rows: int, device: torch.device) -> Denoise:
+        """The denoiser with what was asked around it, for a batch of so many rows."""
+        if self.guidance != 1:
+            scale = torch.full((rows,), self.guidance, device=device)
+            denoise = guides.classifier_free(denoise, scale, self.interval or guides.EVERYWHERE)
+        if self.threshold == "clip":
+            return guides.clip(denoise)
+        return guides.dynamic_threshold(denoise) if self.threshold == "dynamic" else denoise
+
+
+def known(field: str, value: str, names: Collection[str]) -> None:
+    """Raises ValueError, with the nearest name, for one that does not exist."""
+    if value not in names:
+        near = difflib.get_close_matches(value, list(names), n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise ValueError(f"{field} {value!r}: {hint}accepted are {', '.join(names)}")

@@ -1,0 +1,245 @@
+"""A trained model that can be asked for pictures."""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+from torch import Tensor
+
+from phosphene import files
+from phosphene.diffusion.level import like
+from phosphene.diffusion.noise import keys
+from phosphene.diffusion.plan import sample
+from phosphene.families.asked import Asked
+from phosphene.families.device import choose_device
+from phosphene.families.diffusion import Diffusion
+from phosphene.families.sampled import MOST_FRAMES, Sampled
+from phosphene.pictures.embedded import read_settings
+from phosphene.recipes.settings import Settings, first_line
+from phosphene.store import model
+from phosphene.tasks.task import Label, Task
+from phosphene.version import __version__
+
+Watch = Callable[[int, int], None]
+Labels = Label | Sequence[Label | None] | None
+
+
+@dataclass(frozen=True)
+class Generator:
+    """A model, the folder it came from, and the device that it computes on."""
+
+    model: model.Model
+    folder: Path
+    device: torch.device
+
+    @property
+    def size(self) -> int:
+        """Pixels a side."""
+        return self.model.header.size
+
+    @property
+    def channels(self) -> int:
+        """1 grey, 3 RGB, 4 RGBA."""
+        return self.model.header.channels
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Labels that may be asked for."""
+        return self.model.header.classes
+
+    @cached_property
+    def family(self) -> Diffusion:
+        """The network and what its answers mean: for those who want the parts."""
+        return Diffusion(self.model.network.to(self.device), self.model.header.diffusion)
+
+    @cached_property
+    def task(self) -> Task:
+        return Task(self.classes)
+
+    @property
+    def defaults(self) -> Asked:
+        """How pictures are made unless the caller says otherwise."""
+        s = self.model.header.sampling
+        return Asked(s.solver, s.steps, s.grid, guidance=s.guidance, threshold=s.threshold)
+
+    def sample(
+        self,
+        n: int | None = None,
+        *,
+        seed: int | None = None,
+        first: int | None = None,
+        label: Labels = None,
+        solver: str | None = None,
+        steps: int | None = None,
+        grid: str | None = None,
+        eta: float | None = None,
+        churn: float | None = None,
+        guidance: float | None = None,
+        interval: tuple[float, float] | None = None,
+        threshold: str | None = None,
+        like: Path | str | None = None,
+        batch: int = 64,
+        trajectory: bool = False,
+        watch: Watch | None = None,
+    ) -> Sampled:
+        """n pictures, a Sequence of Pillow images; `.values` is the tensor, (n, c, h, w) in [-1, 1].
+
+        seed, first: picture i is a function of (seed, first + i), whatever the batch it was made in.
+        label: one for all, or one a picture: a class's name or index, None for any.
+        solver, steps, grid, eta, churn, guidance, interval, threshold: see `phosphene.Asked`; None keeps
+        what the model's recipe says. like: a PNG made by phosphene, whose settings come first of all.
+        batch: pictures a network call. trajectory: keep the noisy pictures on the way in `.frames`.
+        watch(done, total) is called after each evaluation of the network.
+
+        Raises ValueError, naming the field, for a value that does not exist or does not fit the model.
+        """
+        if like is not None:
+            made, asked = self._like(Path(like))
+            number = made.picture
+            seed = made.seed if seed is None else seed
+            label = made.label if label is None else label
+        else:
+            asked, number = self.defaults, 0
+        n = (1 if like is not None else 16) if n is None else n
+        seed, first = seed or 0, number if first is None else first
+        changes = {
+            "solver": solver,
+            "steps": steps,
+            "grid": grid,
+            "eta": eta,
+            "churn": churn,
+            "guidance": guidance,
+            "interval": interval,
+            "threshold": threshold,
+        }
+        asked = replace(asked, **{name: value for name, value in changes.items() if value is not None})
+        for field, value, least in (("n", n, 1), ("seed", seed, 0), ("first", first, 0), ("batch", batch, 1)):
+            if value < least:
+                raise ValueError(f"{field} {value}: give {least} or more")
+        return self._run(asked, seed, range(first, first + n), _each(label, n), batch, trajectory, watch)
+
+    def _run(
+        self,
+        asked: Asked,
+        seed: int,
+        numbers: range,
+        labels: Sequence[Label | None],
+        batch: int,
+        trajectory: bool,
+        watch: Watch | None,
+    ) -> Sampled:
+        plan = asked.plan(self.family.schedule)
+        self.task.asked(labels)  # a label that does not exist is said before work begins
+        stride = math.ceil((plan.evaluations + 1) / MOST_FRAMES)
+        scale = torch.hypot(*plan.level).clamp(min=1)
+        calls = math.ceil(len(numbers) / batch)
+        done, pictures, frames = 0, [], []
+        for start in range(0, len(numbers), batch):
+            rows = numbers[start : start + batch]
+            film: list[Tensor] = []
+
+            def step(n: int, x: Tensor, film: list[Tensor] = film) -> None:
+                nonlocal done
+                if n and watch is not None:
+                    done += 1
+                    watch(done, calls * plan.evaluations)
+                last = n == plan.evaluations
+                if trajectory and (last or n % stride == 0):
+                    film.append((x if last else x / like_scale(scale[n], x)).cpu())
+
+            denoise = asked.guide(self.family.denoise, len(rows), self.device)
+            condition = self.task.asked(labels[start : start + batch]).each(lambda t: t.to(self.device))
+            with torch.inference_mode():
+                shape = (self.channels, self.size, self.size)
+                key = keys(seed, rows).to(self.device)
+                pictures.append(sample(denoise, plan, key, condition, shape, step).cpu())
+            frames.append(film)
+        settings = tuple(
+            self._settings(asked, seed, number, label) for number, label in zip(numbers, labels, strict=True)
+        )
+        joined = tuple(torch.cat(parts) for parts in zip(*frames, strict=True))
+        return Sampled(torch.cat(pictures), settings, plan.evaluations, joined)
+
+    def _settings(self, asked: Asked, seed: int, number: int, label: Label | None) -> dict[str, Any]:
+        """What a picture's file says of how it was made."""
+        made = {"seed": seed, "picture": number, "label": label, **vars(asked)}
+        return {
+            "phosphene": __version__,
+            "model": self.model.fingerprint,
+            "run": str(self.folder),
+            **{name: value for name, value in made.items() if value is not None},
+        }
+
+    def _like(self, path: Path) -> tuple["_Made", Asked]:
+        """The settings inside a picture, checked. Raises ValueError if another model made it."""
+        given = read_settings(path)
+        if given.get("model") != self.model.fingerprint:
+            raise ValueError(f"like {path}: made by another model ({given.get('run')}), not by {self.folder}")
+        names = [field.name for field in fields(Asked)]
+        try:
+            made = _Made.model_validate({name: given.get(name) for name in _Made.model_fields})
+            values = json.dumps({name: given[name] for name in names if name in given})
+            return made, TypeAdapter(Asked).validate_json(values)
+        except ValidationError as error:
+            raise ValueError(f"like {path}: {first_line(error)}") from None
+
+
+class _Made(Settings):
+    """What a picture's file says besides how it was asked for."""
+
+    seed: int
+    picture: int
+    label: int | str | None
+
+
+def like_scale(scale: Tensor, x: Tensor) -> Tensor:
+    return like(scale.expand(len(x)).to(x.device), x)
+
+
+def _each(label: Labels, n: int) -> list[Label | None]:
+    """One label a picture."""
+    if label is None or isinstance(label, str | int):
+        return [label] * n
+    if len(label) != n:
+        raise ValueError(f"label: {len(label)} labels for {n} pictures; give one, or one a picture")
+    return list(label)
+
+
+def find_model(place: Path | str) -> Path:
+    """The model folder of a run, of a model folder itself, or of the run of this name below runs/."""
+    candidates = [Path(place), Path("runs") / place]
+    for folder in candidates:
+        for found in (folder / "model", folder):
+            if (found / model.CONFIG).is_file():
+                return found
+    if any((folder / "recipe.toml").is_file() for folder in candidates):
+        raise ValueError(
+            f"{place}: this run has not saved a model yet; go on with it: train --resume {place}"
+        )
+    raise ValueError(f"{place}: no run or model here; give a run's folder, its name, or a model folder")
+
+
+def load(place: Path | str, device: str = "auto") -> Generator:
+    """The generator of a run or model folder. Raises ValueError for what is not one, or is damaged."""
+    folder = find_model(place)
+    return Generator(model.load(folder), folder, choose_device(device))
+
+
+def load_like(picture: Path, device: str = "auto") -> Generator:
+    """The generator that made a picture, by the place that the picture names."""
+    place = read_settings(picture).get("run")
+    if not isinstance(place, str):
+        raise ValueError(f"like {picture}: it does not say which run made it; give the run too")
+    return load(place, device)
+
+
+def fresh_folder(generator: Generator, made: Sampled) -> Path:
+    """A folder for samples beside the model that does not exist yet: samples/seed-0, seed-0-2, ..."""
+    base = generator.folder.parent / "samples" if generator.folder.name == "model" else Path("samples")
+    return files.fresh(base / f"seed-{made.settings[0]['seed']}")

@@ -1,0 +1,77 @@
+"""Pictures that were made, with all that is needed to make each of them again."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, overload
+
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from phosphene.pictures.animation import write_animation
+from phosphene.pictures.embedded import write_png
+from phosphene.pictures.pixels import to_pillow
+from phosphene.pictures.sheet import sheet
+
+MOST_FRAMES = 60
+
+
+@dataclass(frozen=True)
+class Sampled(Sequence[Image.Image]):
+    """A sequence of Pillow pictures. values: the same as a tensor, in [-1, 1] but for what was overshot.
+
+    settings: for each picture how it was made. frames: the noisy pictures on the way, if asked for.
+    """
+
+    values: Float[Tensor, "n c h w"]
+    settings: tuple[Mapping[str, Any], ...]
+    evaluations: int
+    frames: tuple[Float[Tensor, "n c h w"], ...] = field(default=(), repr=False)
+
+    def __len__(self) -> int:
+        return len(self.settings)
+
+    @overload
+    def __getitem__(self, index: int) -> Image.Image: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Image.Image]: ...
+    def __getitem__(self, index: int | slice) -> Image.Image | list[Image.Image]:
+        if isinstance(index, slice):
+            return to_pillow(self.values[index])
+        return to_pillow(self.values[range(len(self))[index]][None])[0]
+
+    def __iter__(self) -> Iterator[Image.Image]:
+        return iter(to_pillow(self.values))
+
+    def sheet(self, columns: int | None = None, row_titles: Sequence[str] | None = None) -> Image.Image:
+        """All on one picture, enlarged so that a person can read it."""
+        return sheet(list(self), columns or columns_for(len(self)), row_titles=row_titles)
+
+    def save(self, folder: Path | str) -> list[Path]:
+        """sheet.png and a PNG for each picture with its settings inside; returns where. With frames, also
+        trajectory.gif. Raises ValueError rather than write over a file."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = [folder / f"seed{s['seed']}-{s['picture']:06d}.png" for s in self.settings]
+        extra = [folder / "sheet.png"] + ([folder / "trajectory.gif"] if self.frames else [])
+        for path in extra + paths:
+            if path.exists():
+                raise ValueError(f"out {folder}: {path.name} is there already; choose another --out")
+        self.sheet().save(extra[0])
+        if self.frames:
+            self.animate(extra[1])
+        for image, settings, path in zip(self, self.settings, paths, strict=True):
+            write_png(image, path, settings)
+        return extra + paths
+
+    def animate(self, path: Path, columns: int | None = None) -> None:
+        """The way from noise to pictures, as a GIF (or WebP, or PNG, by suffix)."""
+        columns = columns or columns_for(len(self))
+        film = [sheet(to_pillow(frame), columns) for frame in self.frames]
+        write_animation(film, path, ms=60, hold_last_ms=2000)
+
+
+def columns_for(count: int) -> int:
+    """As square a sheet as the count allows, wider than high."""
+    return max(1, round(count**0.5 + 0.499))

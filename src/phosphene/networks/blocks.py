@@ -1,0 +1,145 @@
+"""The parts of a U-Net: residual blocks that hear the embedding e, and the steps between resolutions.
+
+    block: x + conv(silu(hear(conv(silu(norm(x))), e)))
+    added: hear(h, e) = norm(h + A e)                                   (Ho et al. 2020)
+    scaled: hear(h, e) = norm(h) (1 + s) + t,  (s, t) = A e             (Dhariwal & Nichol 2021)
+
+The embedding comes with its SiLU applied, once for all blocks.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from phosphene.networks.attention import PixelAttention, PixelCrossAttention, zeroed
+from phosphene.networks.embedding import Tokens
+
+
+class Added(nn.Module):
+    """The embedding is added before the norm."""
+
+    def __init__(self, width: int, e: int, norm: nn.Module) -> None:
+        super().__init__()
+        self.norm = norm
+        self.linear = nn.Linear(e, width)
+
+    def forward(self, h: Float[Tensor, "b c h w"], e: Float[Tensor, "b e"]) -> Float[Tensor, "b c h w"]:
+        return self.norm(h + self.linear(e)[:, :, None, None])
+
+
+class Scaled(nn.Module):
+    """The embedding scales and shifts what the norm made."""
+
+    def __init__(self, width: int, e: int, norm: nn.Module) -> None:
+        super().__init__()
+        self.norm = norm
+        self.linear = nn.Linear(e, 2 * width)
+
+    def forward(self, h: Float[Tensor, "b c h w"], e: Float[Tensor, "b e"]) -> Float[Tensor, "b c h w"]:
+        scale, shift = self.linear(e)[:, :, None, None].chunk(2, dim=1)
+        return self.norm(h) * (1 + scale) + shift
+
+
+class ResidualBlock(nn.Module):
+    """norm, SiLU, conv, hear the embedding, SiLU, dropout, conv; the input is added, through a 1x1 conv where
+    the width changes."""
+
+    def __init__(self, width: int, out: int, norm: nn.Module, hear: nn.Module, dropout: float) -> None:
+        super().__init__()
+        self.norm = norm
+        self.first = nn.Conv2d(width, out, 3, padding=1)
+        self.hear = hear
+        self.dropout = nn.Dropout(dropout)
+        self.last = zeroed(nn.Conv2d(out, out, 3, padding=1))
+        self.skip = nn.Identity() if width == out else nn.Conv2d(width, out, 1)
+
+    def forward(self, x: Float[Tensor, "b c h w"], e: Float[Tensor, "b e"]) -> Float[Tensor, "b out h w"]:
+        h = self.hear(self.first(functional.silu(self.norm(x))), e)
+        return self.skip(x) + self.last(self.dropout(functional.silu(h)))
+
+
+class Layer(nn.Module):
+    """A residual block, then attention over the pixels and to the tokens where there is one."""
+
+    def __init__(
+        self,
+        block: ResidualBlock,
+        attention: PixelAttention | None = None,
+        cross: PixelCrossAttention | None = None,
+    ) -> None:
+        super().__init__()
+        self.block = block
+        self.attention = attention
+        self.cross = cross
+
+    def forward(
+        self, x: Float[Tensor, "b c h w"], e: Float[Tensor, "b e"], tokens: Tokens | None
+    ) -> Float[Tensor, "b out h w"]:
+        x = self.block(x, e)
+        if self.attention is not None:
+            x = self.attention(x)
+        if self.cross is not None:
+            x = self.cross(x, tokens)
+        return x
+
+
+class Down(nn.Module):
+    """Half the size: a 3x3 conv with stride 2. Padding is a pixel all around, or, asymmetric as in Ho's
+    TensorFlow code, only below and to the right."""
+
+    def __init__(self, width: int, asymmetric: bool) -> None:
+        super().__init__()
+        self.pad = nn.ZeroPad2d((0, 1, 0, 1)) if asymmetric else nn.Identity()
+        self.conv = nn.Conv2d(width, width, 3, stride=2, padding=0 if asymmetric else 1)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
+        return self.conv(self.pad(x))
+
+
+class Up(nn.Module):
+    """Twice the size: every pixel repeated, then a 3x3 conv."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(width, width, 3, padding=1)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
+        return self.conv(functional.interpolate(x, scale_factor=2, mode="nearest"))
+
+
+class DownStage(nn.Module):
+    """The layers at one resolution on the way down, and the step to the next (None at the lowest)."""
+
+    def __init__(self, layers: list[Layer], step: Down | None) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+        self.step = step
+
+    def forward(
+        self, x: Float[Tensor, "b c h w"], e: Float[Tensor, "b e"], tokens: Tokens | None
+    ) -> list[Tensor]:
+        """What each layer and the step made; the last is what goes on."""
+        made = [x]
+        for layer in self.layers:
+            made.append(layer(made[-1], e, tokens))
+        if self.step is not None:
+            made.append(self.step(made[-1]))
+        return made[1:]
+
+
+class UpStage(nn.Module):
+    """The layers at one resolution on the way up, and the step to the next (None at the highest)."""
+
+    def __init__(self, layers: list[Layer], step: Up | None) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+        self.step = step
+
+    def forward(
+        self, x: Float[Tensor, "b c h w"], skips: list[Tensor], e: Float[Tensor, "b e"], tokens: Tokens | None
+    ) -> Float[Tensor, "b out h2 w2"]:
+        """Each layer takes the last of `skips` and reads it below x."""
+        for layer in self.layers:
+            x = layer(torch.cat([x, skips.pop()], dim=1), e, tokens)
+        return x if self.step is None else self.step(x)

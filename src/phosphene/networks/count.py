@@ -1,0 +1,24 @@
+"""What a network costs: parameters, and multiply-adds for one picture."""
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from phosphene.diffusion.condition import Condition
+
+
+def parameters(network: nn.Module) -> int:
+    """How many numbers are learned."""
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+def multiply_adds(network: nn.Module, channels: int, height: int, width: int) -> int:
+    """Multiply-adds of one call for one picture x of this shape, without a condition: of convolutions, matrix
+    products and attention; norms and activations are not counted."""
+    device = next(network.parameters()).device
+    x = torch.zeros(1, channels, height, width, device=device)
+    # The plain attention is counted as its two matrix products on every device; fused kernels differ.
+    attention = torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH)
+    with torch.no_grad(), attention, FlopCounterMode(display=False) as counter:
+        network(x, torch.zeros(1, device=device), Condition())
+    return counter.get_total_flops() // 2

@@ -1,0 +1,184 @@
+"""The diffusion transformer (Peebles & Xie 2023) with the parts that have since become usual.
+
+Patches of the picture are positions; every layer is two residual branches whose input is scaled and shifted,
+and whose answer is gated, by the embedding e of noise and condition. Scale, shift and gate start at zero
+(adaLN-zero), so that every layer starts as the identity.
+
+    x + gate attend(norm(x) (1 + scale) + shift);   x + attend_to_tokens(norm(x));   x + gate' feed(...)
+
+Positions are rotary; queries and keys are normalised (Dehghani et al. 2023); norms are RMSNorm; the
+feed-forward is SwiGLU (Shazeer 2020).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from phosphene.diffusion.condition import Condition
+from phosphene.networks.attention import CrossAttention, heads, joined, zeroed
+from phosphene.networks.config import at_least, share
+from phosphene.networks.embedding import ConditionEmbedding, TimeEmbedding, Tokens, join_picture
+from phosphene.networks.rotary import angles, turn
+
+EPS = 1e-6
+
+
+@dataclass(frozen=True)
+class TransformerConfig:
+    """in_channels counts those of x and of the condition's picture; patch: pixels along a patch's side.
+
+    width: channels of a position, depth: layers, head_width: channels of a head (a multiple of 4, for the
+    rotary positions), hidden: channels inside the feed-forward, None is 8/3 of the width.
+    classes, token_width, augment: 0 is none. dropout: of both branches' answers.
+    """
+
+    in_channels: int
+    out_channels: int
+    patch: int
+    width: int
+    depth: int
+    head_width: int = 64
+    hidden: int | None = None
+    dropout: float = 0.0
+    classes: int = 0
+    token_width: int = 0
+    augment: int = 0
+
+    def __post_init__(self) -> None:
+        at_least(1, in_channels=self.in_channels, out_channels=self.out_channels, patch=self.patch)
+        at_least(1, width=self.width, depth=self.depth, hidden=self.feed_width)
+        at_least(0, classes=self.classes, token_width=self.token_width, augment=self.augment)
+        share(dropout=self.dropout)
+        if self.head_width < 4 or self.head_width % 4:
+            raise ValueError(f"head_width: {self.head_width} is not a positive multiple of 4")
+        if self.width % self.head_width:
+            raise ValueError(f"width: {self.width} is not a multiple of head_width {self.head_width}")
+
+    @property
+    def feed_width(self) -> int:
+        """Channels inside the feed-forward, `hidden` or, as three matrices should cost what two of 4 width
+        did, 8/3 of the width, rounded up to a multiple of 8."""
+        return -(-self.width // 3) * 8 if self.hidden is None else self.hidden
+
+
+class GainNorm(nn.RMSNorm):
+    """RMSNorm with its gain in the precision of x, without which autocast would leave the fused kernel."""
+
+    def forward(self, x: Float[Tensor, "*places width"]) -> Float[Tensor, "*places width"]:
+        return functional.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)
+
+
+class SelfAttention(nn.Module):
+    """Every position attends to every other, with normalised, turned queries and keys."""
+
+    def __init__(self, width: int, head_width: int) -> None:
+        super().__init__()
+        self.head_width = head_width
+        self.qkv = nn.Linear(width, 3 * width)
+        self.q_norm = GainNorm(head_width, eps=EPS)
+        self.k_norm = GainNorm(head_width, eps=EPS)
+        self.out = nn.Linear(width, width)
+
+    def forward(
+        self, x: Float[Tensor, "b n width"], angle: Float[Tensor, "n half_width"]
+    ) -> Float[Tensor, "b n width"]:
+        q, k, v = (heads(part, self.head_width) for part in self.qkv(x).chunk(3, dim=2))
+        q, k = turn(self.q_norm(q), angle), turn(self.k_norm(k), angle)
+        return self.out(joined(functional.scaled_dot_product_attention(q, k, v)))
+
+
+class Feed(nn.Module):
+    """SwiGLU: W3 (silu(W1 x) * W2 x)."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.both = nn.Linear(width, 2 * hidden)
+        self.out = nn.Linear(hidden, width)
+
+    def forward(self, x: Float[Tensor, "b n width"]) -> Float[Tensor, "b n width"]:
+        gate, value = self.both(x).chunk(2, dim=2)
+        return self.out(functional.silu(gate) * value)
+
+
+class Modulation(nn.Module):
+    """`count` vectors from e for all positions of a row, zero at first. e comes with its SiLU applied."""
+
+    def __init__(self, width: int, count: int) -> None:
+        super().__init__()
+        self.count = count
+        self.linear = zeroed(nn.Linear(width, count * width))
+
+    def forward(self, e: Float[Tensor, "b width"]) -> tuple[Float[Tensor, "b 1 width"], ...]:
+        return self.linear(e)[:, None, :].chunk(self.count, dim=2)
+
+
+class TransformerLayer(nn.Module):
+    """Attention, attention to the tokens where there are any, feed-forward."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.modulation = Modulation(width, 6)
+        self.attention_norm = nn.RMSNorm(width, eps=EPS, elementwise_affine=False)
+        self.attention = SelfAttention(width, config.head_width)
+        self.cross_norm = GainNorm(width, eps=EPS) if config.token_width else None
+        self.cross = CrossAttention(width, config.head_width, width) if config.token_width else None
+        self.feed_norm = nn.RMSNorm(width, eps=EPS, elementwise_affine=False)
+        self.feed = Feed(width, config.feed_width)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(
+        self,
+        x: Float[Tensor, "b n width"],
+        angle: Float[Tensor, "n half_width"],
+        e: Float[Tensor, "b width"],
+        tokens: Tokens | None,
+    ) -> Float[Tensor, "b n width"]:
+        scale, shift, gate, feed_scale, feed_shift, feed_gate = self.modulation(e)
+        attended = self.attention(self.attention_norm(x) * (1 + scale) + shift, angle)
+        x = x + gate * self.dropout(attended)
+        if self.cross is not None and self.cross_norm is not None:
+            x = x + self.cross(self.cross_norm(x), tokens)
+        fed = self.feed(self.feed_norm(x) * (1 + feed_scale) + feed_shift)
+        return x + feed_gate * self.dropout(fed)
+
+
+class Transformer(nn.Module):
+    """network(x, noise, condition); at first its answer is exactly zero. Any size the patch divides."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        c, width = config, config.width
+        # 256 sinusoids whatever the width, as in DiT.
+        time = TimeEmbedding(256, width)
+        self.embedding = ConditionEmbedding(time, width, c.classes, c.token_width, c.augment)
+        self.enter = nn.Conv2d(c.in_channels, width, c.patch, stride=c.patch)
+        self.layers = nn.ModuleList(TransformerLayer(c) for _ in range(c.depth))
+        self.norm = nn.RMSNorm(width, eps=EPS, elementwise_affine=False)
+        self.modulation = Modulation(width, 2)
+        self.leave = zeroed(nn.Linear(width, c.out_channels * c.patch**2))
+
+    def forward(
+        self, x: Float[Tensor, "b c h w"], noise: Float[Tensor, " b"], condition: Condition
+    ) -> Float[Tensor, "b c_out h w"]:
+        """Raises ValueError for a size that is no multiple of the patch, for channels other than in_channels,
+        and for a condition that the network was not made for."""
+        c = self.config
+        for size in x.shape[2:]:
+            if size % c.patch:
+                raise ValueError(f"size {size}: this network takes multiples of {c.patch}")
+        e, tokens = self.embedding(noise, condition)
+        e = functional.silu(e)
+        grid = self.enter(join_picture(x, condition, c.in_channels))
+        places = [torch.arange(n, dtype=torch.float32, device=x.device) for n in grid.shape[2:]]
+        angle = angles(places[0], places[1], c.head_width)
+        positions = grid.flatten(2).transpose(1, 2)
+        for layer in self.layers:
+            positions = layer(positions, angle, e, tokens)
+        scale, shift = self.modulation(e)
+        patches = self.leave(self.norm(positions) * (1 + scale) + shift)
+        return functional.pixel_shuffle(patches.transpose(1, 2).unflatten(2, grid.shape[2:]), c.patch)

@@ -1,0 +1,63 @@
+"""The recipes by name. A new one belongs here when it was run and its score is known."""
+
+from collections.abc import Mapping
+
+from phosphene.recipes.settings import (
+    DataSettings,
+    DiffusionSettings,
+    Recipe,
+    SamplingSettings,
+    TrainingSettings,
+    TransformerSettings,
+    UNetSettings,
+)
+
+FLOW = Recipe(
+    name="flow",
+    summary="rectified flow: the recipe that learns fastest",
+)
+
+DDPM = Recipe(
+    name="ddpm",
+    summary="Ho 2020 word for word: 1000 linear steps, the noise predicted, mean squared error, ancestral",
+    network=UNetSettings(scale_shift=False, dropout=0.1),
+    diffusion=DiffusionSettings(
+        schedule="linear", prediction="eps", density="uniform", weight="uniform", strata=False
+    ),
+    training=TrainingSettings(
+        optimizer="adamw", learning_rate=2e-4, weight_decay=0.0, beta2=0.999, warmup=5000, decay=0.0
+    ),
+    sampling=SamplingSettings(solver="ddpm_large", steps=1000, threshold="clip"),
+)
+
+EDM = Recipe(
+    name="edm",
+    summary="Karras 2022: preconditioned network, log-normal noise, Heun; augmentations that do not leak",
+    data=DataSettings(augment=0.12),
+    network=UNetSettings(dropout=0.1),
+    diffusion=DiffusionSettings(
+        schedule="edm",
+        prediction="edm",
+        density="log_normal",
+        density_mean=-1.2,
+        density_std=1.2,
+        weight="edm",
+    ),
+    training=TrainingSettings(optimizer="adamw", weight_decay=0.0, beta2=0.999, decay=0.0),
+    sampling=SamplingSettings(solver="heun", steps=18, grid="karras"),
+)
+
+COSINE_V = Recipe(
+    name="v",
+    summary="cosine schedule, v predicted, min-SNR weights",
+    diffusion=DiffusionSettings(schedule="cosine", prediction="v", density="uniform", weight="min_snr"),
+)
+
+TRANSFORMER = Recipe(
+    name="transformer",
+    summary="a diffusion transformer that predicts the picture, its loss taken in velocity (JiT)",
+    network=TransformerSettings(),
+    diffusion=DiffusionSettings(prediction="x0", density_mean=0.8, density_std=0.8, weight="snr"),
+)
+
+RECIPES: Mapping[str, Recipe] = {recipe.name: recipe for recipe in (FLOW, DDPM, EDM, COSINE_V, TRANSFORMER)}

@@ -1,0 +1,251 @@
+"""What defines a run: one section for each part of the system. Everything is plain data and round-trips.
+
+A recipe says what is wanted in words that do not depend on the data ("attention at 8 pixels"); a model's
+config.json says what was built from it.
+"""
+
+import difflib
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, get_args
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+ScheduleName = Literal["linear", "scaled_linear", "linear_zero_terminal", "cosine", "edm", "flow"]
+PredictionName = Literal["eps", "x0", "v", "velocity", "edm"]
+WeightName = Literal["uniform", "snr", "min_snr", "soft_min_snr", "edm"]
+DensityName = Literal["uniform", "log_normal", "logit_normal"]
+GridName = Literal["trailing", "leading", "linspace", "karras", "log_snr"]
+SolverName = Literal[
+    "ddpm",
+    "ddpm_large",
+    "ddpm_learned",
+    "ddim",
+    "euler",
+    "euler_ancestral",
+    "heun",
+    "edm",
+    "dpmpp_1",
+    "dpmpp_2m",
+    "dpmpp_3m",
+    "dpmpp_3m_published",
+    "dpmpp_2m_sde",
+    "dpmpp_3m_sde",
+    "unipc",
+    "consistency",
+]
+Threshold = Literal["none", "clip", "dynamic"]
+
+
+class Settings(BaseModel):
+    """A frozen section that refuses unknown fields and wrong types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class DataSettings(Settings):
+    """source: a folder of pictures or the name of a bundled set.
+
+    size: pixels a side; None lets the data decide. fit: cut the longer side or pad the shorter.
+
+    channels: keep what the files have, or one of L, RGB, RGBA. held_out: the share never trained on.
+    flip: mirror half of the pictures. augment: the probability of EDM's augmentations, told to the network.
+    """
+
+    source: str = ""
+    size: Count | None = None
+    fit: Literal["crop", "pad"] = "crop"
+    channels: Literal["keep", "L", "RGB", "RGBA"] = "keep"
+    held_out: Share = 0.05
+    flip: bool = False
+    augment: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+
+class UNetSettings(Settings):
+    """width: channels at full size. multipliers: of the width, a level each; None chooses by picture size.
+
+    attention: picture sizes, in pixels, at which the network attends. head_width: channels a head.
+    """
+
+    kind: Literal["unet"] = "unet"
+    width: Count = 64
+    multipliers: tuple[Count, ...] | None = None
+    blocks: Count = 2
+    attention: tuple[Count, ...] = (16, 8)
+    head_width: Count | None = 32
+    dropout: Share = 0.0
+    scale_shift: bool = True
+
+
+class TransformerSettings(Settings):
+    """width, depth, head_width: of the layers. patch: pixels a side of one token."""
+
+    kind: Literal["transformer"] = "transformer"
+    width: Count = 256
+    depth: Count = 8
+    head_width: Count = 64
+    patch: Count = 2
+    dropout: Share = 0.0
+
+
+class DiffusionSettings(Settings):
+    """The forward process, what is predicted, and how errors count.
+
+    density_mean, density_std: of the two normal densities. strata: spread the rows of a batch over the
+    density. learned_variance: the network also says the variance of the reverse step.
+    drop: how often a condition is dropped, so that guidance can ask for nothing.
+    """
+
+    schedule: ScheduleName = "flow"
+    prediction: PredictionName = "velocity"
+    density: DensityName = "logit_normal"
+    density_mean: float = 0.0
+    density_std: Positive = 1.0
+    weight: WeightName = "uniform"
+    strata: bool = True
+    learned_variance: bool = False
+    drop: Share = 0.1
+
+
+class TrainingSettings(Settings):
+    """How long, in what steps, with which optimizer.
+
+    images: pictures to see in all, or budget: seconds to spend (one of the two). accumulate: parts that a
+    batch is computed in. warmup: steps. decay: the last share of the run, in which the rate falls to 0.
+    clip: largest norm of the gradient. ema: lengths of the averages (sigma_rel); the first is shipped.
+    checkpoint: seconds between checkpoints. validate: seconds between held-out losses.
+    """
+
+    images: Count | None = 1_000_000
+    budget: Positive | None = None
+    batch: Count = 128
+    accumulate: Count = 1
+    optimizer: Literal["adamw", "muon"] = "muon"
+    learning_rate: Positive = 1e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    beta1: Share = 0.9
+    beta2: Share = 0.99
+    warmup: Annotated[int, Field(ge=0)] = 100
+    decay: Share = 0.3
+    clip: Positive = 1.0
+    ema: tuple[Positive, ...] = (0.1, 0.05)
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    checkpoint: Positive = 300.0
+    validate_every: Positive = 60.0
+
+
+class SamplingSettings(Settings):
+    """How the finished model is asked, unless the caller says otherwise. steps: solver steps."""
+
+    solver: SolverName = "dpmpp_2m"
+    steps: Count = 30
+    grid: GridName = "trailing"
+    guidance: float = 1.0
+    threshold: Threshold = "none"
+
+
+class Recipe(Settings):
+    """A run. summary: what it is; score: what it reached, where and in what time."""
+
+    name: str
+    summary: str = ""
+    score: str = ""
+    data: DataSettings = DataSettings()
+    network: Annotated[UNetSettings | TransformerSettings, Field(discriminator="kind")] = UNetSettings()
+    diffusion: DiffusionSettings = DiffusionSettings()
+    training: TrainingSettings = TrainingSettings()
+    sampling: SamplingSettings = SamplingSettings()
+
+
+NETWORKS = {"unet": UNetSettings, "transformer": TransformerSettings}
+
+
+def changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
+    """The recipe with values replaced by dotted name: {"training.batch": 64}.
+
+    Raises ValueError for an unknown name (the nearest is suggested) or a value that the field refuses.
+    """
+    values = recipe.model_dump(mode="json")
+    for dotted, value in changes.items():
+        place, fields = values, ""
+        *sections, field = dotted.split(".")
+        for section in sections:
+            if not isinstance(place.get(section), dict):
+                raise ValueError(
+                    unknown(dotted, section, [k for k, v in place.items() if isinstance(v, dict)])
+                )
+            place, fields = place[section], f"{fields}{section}."
+        if dotted == "network.kind" and value in NETWORKS and value != values["network"]["kind"]:
+            values["network"] = NETWORKS[value]().model_dump(mode="json")
+            continue
+        if field not in place or isinstance(place[field], dict):
+            raise ValueError(unknown(dotted, field, [k for k, v in place.items() if not isinstance(v, dict)]))
+        place[field] = value
+    return validate(values)
+
+
+def validate(values: Mapping[str, Any]) -> Recipe:
+    """A recipe from plain values. Raises ValueError with one line that names the field."""
+    try:
+        return Recipe.model_validate_json(json.dumps(values))
+    except ValidationError as error:
+        raise ValueError(first_line(error)) from None
+
+
+def first_line(error: ValidationError) -> str:
+    """pydantic's first complaint: the field, the value, what is accepted."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"] if part not in ("unet", "transformer"))
+    message = first["msg"][0].lower() + first["msg"][1:]
+    value = first["input"]
+    if isinstance(value, str) and first["type"] == "literal_error":
+        accepted = message.split("'")[1::2]
+        near = difflib.get_close_matches(value, accepted, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        return f"{where} {value!r}: {hint}accepted are {', '.join(accepted)}"
+    shown = "" if isinstance(value, Mapping) else f" {value!r}"
+    return f"{where}{shown}: {message}"
+
+
+def unknown(dotted: str, part: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(part, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+    return f"{dotted}: no setting {part!r}; {hint}"
+
+
+def to_toml(recipe: Recipe) -> str:
+    """The recipe as TOML, fields that are None left out."""
+    return tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))
+
+
+def from_toml(text: str, where: str) -> Recipe:
+    """The inverse of to_toml; an absent field is None where that is allowed. `where` names the file."""
+    try:
+        values = tomllib.loads(text)
+        for section, model in (("data", DataSettings), ("training", TrainingSettings)):
+            absent = {name for name, f in model.model_fields.items() if type(None) in get_args(f.annotation)}
+            values[section] = dict.fromkeys(absent) | values.get(section, {})
+        return validate(values)
+    except (tomllib.TOMLDecodeError, ValueError) as error:
+        raise ValueError(f"{where}: {error}") from None
+
+
+def parse_assignment(text: str) -> tuple[str, Any]:
+    """'training.batch=64' -> ('training.batch', 64). The value is TOML; a bare word is a string."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise ValueError(f"--set {text!r}: give section.field=value, for example training.batch=64")
+    value = value.strip()
+    if value.lower() == "none":
+        return name.strip(), None
+    try:
+        return name.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return name.strip(), value

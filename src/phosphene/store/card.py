@@ -1,0 +1,44 @@
+"""The model card: what a model is, where it comes from and how to use it, for people."""
+
+from phosphene.recipes.settings import Recipe
+from phosphene.store.model import Header
+
+MODES = {1: "grey", 3: "RGB", 4: "RGBA"}
+
+
+def write(header: Header, recipe: Recipe, pictures: int, weights: int) -> str:
+    """Markdown. pictures: how many it learned from; weights: how many the network has."""
+    origin = header.provenance
+    assert origin is not None
+    diffusion = header.diffusion
+    classes = f"\nIts classes: {', '.join(header.classes)}.\n" if header.classes else ""
+    label = f", label={header.classes[0]!r}" if header.classes else ""
+    return f"""---
+library_name: phosphene
+tags: [image-generation, diffusion]
+---
+
+# A generator of {header.size}x{header.size} {MODES[header.channels]} pictures
+
+Made with phosphene {origin.version} from the {pictures:,} pictures of `{origin.data}`.
+{classes}
+| | |
+|---|---|
+| recipe | {recipe.name}: {recipe.summary} |
+| weights | {weights:,} |
+| diffusion | schedule {diffusion.schedule}, the network predicts {diffusion.prediction} |
+| training | {origin.step:,} steps, {origin.images:,} pictures seen, {origin.seconds:,.0f} s |
+| seed | {origin.seed} |
+| sampling | {header.sampling.solver}, {header.sampling.steps} steps |
+| data | fingerprint `{origin.fingerprint[:16]}` |
+
+```python
+import phosphene
+generator = phosphene.load("path/to/this/folder")
+generator.sample(16, seed=0{label})
+```
+
+The pictures it makes resemble those it learned from, faults and biases included; few or repeated training
+pictures may be reproduced. Nobody has checked it for any other use. The licence of the training pictures
+applies to what is made of them.
+"""

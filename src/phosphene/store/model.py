@@ -1,0 +1,124 @@
+"""A model on disk: config.json, model.safetensors and a model card. This folder is what is served and shared.
+
+A folder that was not made here is data, not code: only JSON and safetensors are read, every field and every
+weight is checked, and nothing else in the folder is opened.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import safetensors.torch
+from pydantic import Field, ValidationError
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from phosphene import files
+from phosphene.networks.build import Config, build, describe, understand
+from phosphene.recipes.settings import Count, DiffusionSettings, SamplingSettings, Settings, first_line
+
+CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl"}
+
+
+class Provenance(Settings):
+    """Where a model comes from. images: pictures seen in training; seconds: time spent."""
+
+    version: str
+    recipe: str
+    data: str
+    fingerprint: str
+    seed: int
+    step: int
+    images: int
+    seconds: float
+
+
+class Header(Settings):
+    """config.json but for the network. size, channels: of its pictures; classes: names of its labels."""
+
+    format: Annotated[int, Field(ge=1, le=1)] = 1
+    diffusion: DiffusionSettings
+    sampling: SamplingSettings
+    size: Count
+    channels: Annotated[int, Field(ge=1, le=4)]
+    classes: tuple[str, ...] = ()
+    provenance: Provenance | None = None
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network and what its answers mean. fingerprint: of the weights file, empty before it is written."""
+
+    header: Header
+    network: nn.Module
+    config: Config
+    fingerprint: str = ""
+
+
+def save(folder: Path, header: Header, config: Config, weights: Mapping[str, Tensor], card: str) -> None:
+    """Writes a model folder; one that stood there is replaced at once or, if that fails, left as it was."""
+    settings = header.model_dump(mode="json") | {"network": describe(config)}
+    with files.replace_folder(folder) as new:
+        (new / CONFIG).write_text(json.dumps(settings, indent=2) + "\n")
+        tensors = {name: weight.contiguous() for name, weight in weights.items()}
+        safetensors.torch.save_file(tensors, new / WEIGHTS, metadata={"format": "pt"})
+        (new / CARD).write_text(card)
+
+
+def load(folder: Path) -> Model:
+    """Reads a model folder. Raises ValueError, naming file and field, for all that is not as it should be."""
+    if not (folder / CONFIG).is_file():
+        raise ValueError(f"{folder}: no model here, a model folder holds {CONFIG} and {WEIGHTS}")
+    header, config = _read_config(folder / CONFIG)
+    if not (folder / WEIGHTS).is_file():
+        pickles = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES)
+        found = f", only {pickles[0]}, a pickle, which could run code and is never read" if pickles else ""
+        raise ValueError(f"{folder}: {WEIGHTS} is missing{found}; weights must be safetensors")
+    network = build(config)
+    load_weights(network, folder / WEIGHTS)
+    network.eval()
+    return Model(header, network, config, files.sha256(folder / WEIGHTS))
+
+
+def _read_config(path: Path) -> tuple[Header, Config]:
+    try:
+        settings: Any = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path}: not JSON: {error}") from None
+    if not isinstance(settings, dict) or not isinstance(settings.get("network"), dict):
+        raise ValueError(f"{path}: network: the section is missing; this is no phosphene model")
+    try:
+        config = understand(settings.pop("network"))
+        return Header.model_validate_json(json.dumps(settings)), config
+    except ValidationError as error:
+        raise ValueError(f"{path}: {first_line(error)}") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: network.{error}") from None
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Fills a network from a safetensors file that holds exactly its weights."""
+    try:
+        weights = safetensors.torch.load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path}: not a safetensors file (a pickle is never read): {error}") from None
+    own = network.state_dict()
+    complain(path, "is missing", own.keys() - weights.keys())
+    complain(path, "is not a weight of this network", weights.keys() - own.keys())
+    for name, weight in weights.items():
+        if weight.shape != own[name].shape:
+            raise ValueError(
+                f"{path}: {name} has shape {tuple(weight.shape)}, the network's is {tuple(own[name].shape)}"
+            )
+        if not bool(weight.isfinite().all()):
+            raise ValueError(f"{path}: {name} holds values that are not finite")
+    network.load_state_dict(weights)
+
+
+def complain(path: Path, what: str, names: set[str]) -> None:
+    if names:
+        more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+        raise ValueError(f"{path}: {min(names)} {what}{more}")

@@ -1,0 +1,104 @@
+"""From a recipe and a data set to the parts of a run: the network's exact configuration, family and task."""
+
+from collections.abc import Iterator
+
+import torch
+
+from phosphene.data.dataset import Dataset
+from phosphene.families.diffusion import Diffusion
+from phosphene.networks.build import Config, build
+from phosphene.networks.transformer import TransformerConfig
+from phosphene.networks.unet import UNetConfig
+from phosphene.recipes.settings import Recipe, TransformerSettings
+from phosphene.store.model import Header
+from phosphene.tasks.task import Task
+
+AUGMENT = 9  # numbers that tell the network what augmentation did
+
+# Widths of the levels by picture size: each halves the picture, and the last sees it at 4 pixels or more.
+MULTIPLIERS = {8: (1, 2), 16: (1, 2, 2), 32: (1, 2, 2, 2), 64: (1, 2, 3, 4), 128: (1, 1, 2, 3, 4)}
+
+
+def network_config(recipe: Recipe, size: int, channels: int, classes: int) -> Config:
+    """The network of a recipe for pictures of this size. Raises ValueError for a size that it cannot take."""
+    settings = recipe.network
+    out = channels * (2 if recipe.diffusion.learned_variance else 1)
+    augment = AUGMENT if recipe.data.augment else 0
+    if isinstance(settings, TransformerSettings):
+        if size % settings.patch:
+            raise ValueError(
+                f"data.size {size}: network.patch {settings.patch} does not divide it; "
+                f"take a size that is a multiple of {settings.patch}"
+            )
+        return TransformerConfig(
+            channels,
+            out,
+            settings.patch,
+            settings.width,
+            settings.depth,
+            settings.head_width,
+            dropout=settings.dropout,
+            classes=classes,
+            augment=augment,
+        )
+    multipliers = settings.multipliers or _multipliers(size)
+    multiple = 2 ** (len(multipliers) - 1)
+    if size % multiple:
+        raise ValueError(
+            f"data.size {size}: network.multipliers {list(multipliers)} halve the picture "
+            f"{len(multipliers) - 1} times; take a multiple of {multiple}"
+        )
+    return UNetConfig(
+        channels,
+        out,
+        widths=tuple(settings.width * m for m in multipliers),
+        attention=tuple(size // 2**level in settings.attention for level in range(len(multipliers))),
+        blocks=settings.blocks,
+        head_width=settings.head_width,
+        dropout=settings.dropout,
+        scale_shift=settings.scale_shift,
+        classes=classes,
+        augment=augment,
+    )
+
+
+def _multipliers(size: int) -> tuple[int, ...]:
+    """As many levels as the size can be halved, up to the number that suits it."""
+    fitting = next((m for largest, m in MULTIPLIERS.items() if size <= largest), (1, 1, 2, 2, 4, 4))
+    levels = 1
+    while levels < len(fitting) and size % 2**levels == 0:
+        levels += 1
+    return fitting[:levels]
+
+
+def header(recipe: Recipe, dataset: Dataset) -> Header:
+    """What a model's config.json says besides the network."""
+    return Header(
+        diffusion=recipe.diffusion,
+        sampling=recipe.sampling,
+        size=dataset.size,
+        channels=dataset.channels,
+        classes=classes(dataset),
+    )
+
+
+def classes(dataset: Dataset) -> tuple[str, ...]:
+    return dataset.classes if dataset.labels is not None else ()
+
+
+def family(recipe: Recipe, config: Config) -> Diffusion:
+    """The family with fresh weights: a function of the seed alone."""
+    with torch.random.fork_rng():
+        torch.manual_seed(recipe.training.seed)
+        return Diffusion(build(config), recipe.diffusion)
+
+
+def task(recipe: Recipe, dataset: Dataset) -> Task:
+    return Task(classes(dataset), recipe.diffusion.drop)
+
+
+def parts(rows: int, accumulate: int) -> Iterator[slice]:
+    """Slices that split a batch into nearly equal parts, none empty."""
+    count = min(accumulate, rows)
+    for i in range(count):
+        yield slice(i * rows // count, (i + 1) * rows // count)

@@ -1,0 +1,78 @@
+"""A run on disk.
+
+runs/NAME/
+  recipe.toml   everything that defines the run
+  model/        what is sampled, served, shared
+  state/        what resume needs
+  log/          metrics.jsonl
+  samples/
+"""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from phosphene import files
+from phosphene.recipes.settings import Recipe, from_toml, to_toml
+
+PARTS = ("recipe.toml", "model", "state", "log", "samples", "report.html")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where a run keeps what."""
+
+    root: Path
+
+    @property
+    def recipe(self) -> Path:
+        return self.root / "recipe.toml"
+
+    @property
+    def model(self) -> Path:
+        return self.root / "model"
+
+    @property
+    def state(self) -> Path:
+        return self.root / "state"
+
+    @property
+    def metrics(self) -> Path:
+        return self.root / "log" / "metrics.jsonl"
+
+    @property
+    def samples(self) -> Path:
+        return self.root / "samples"
+
+    def read_recipe(self) -> Recipe:
+        """Raises ValueError if there is no run here."""
+        if not self.recipe.is_file():
+            raise ValueError(f"{self.root}: no run here, a run folder holds recipe.toml")
+        return from_toml(self.recipe.read_text(), str(self.recipe))
+
+    def write_recipe(self, recipe: Recipe) -> None:
+        files.write_atomic(self.recipe, to_toml(recipe))
+
+
+def create(root: Path, recipe: Recipe, force: bool) -> RunFolder:
+    """A new run's folder with its recipe. A run that is there is only replaced if forced to.
+
+    Raises ValueError for a folder that holds a run or anything else.
+    """
+    folder = RunFolder(root)
+    if root.exists() and not root.is_dir():
+        raise ValueError(f"out {root}: this is a file; give a folder for the run")
+    if folder.recipe.exists():
+        if not force:
+            raise ValueError(
+                f"out {root}: a run is here already; continue it with --resume {root}, "
+                "replace it with --force, or choose another --out"
+            )
+        for part in PARTS:
+            path = root / part
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    elif root.exists() and any(root.iterdir()):
+        raise ValueError(f"out {root}: the folder is not empty and holds no run; choose another --out")
+    folder.metrics.parent.mkdir(parents=True, exist_ok=True)
+    folder.write_recipe(recipe)
+    return folder

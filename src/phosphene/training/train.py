@@ -1,0 +1,196 @@
+"""Starting a run and going on with one: what `phosphene train` and `phosphene.train` do."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from phosphene.data.cache import prepare
+from phosphene.data.dataset import Dataset
+from phosphene.data.sources import find
+from phosphene.families.device import choose_device
+from phosphene.networks.count import parameters
+from phosphene.recipes.settings import Recipe, changed
+from phosphene.store import card, model
+from phosphene.training import assemble, checkpoint, metrics
+from phosphene.training.folder import RunFolder, create
+from phosphene.training.interrupt import interruptions
+from phosphene.training.trainer import Progress, Trainer
+from phosphene.training.workers import Workers, workers
+from phosphene.version import __version__
+
+REPORT_EVERY = 0.5  # seconds between lines of the log
+
+
+class Watcher:
+    """Hears what a run does. The face of the command line is one; this one is silent."""
+
+    def decoding(self, done: int, total: int) -> None:
+        """Pictures are being read."""
+
+    def begins(self, dataset: Dataset, size: int, folder: RunFolder, notes: tuple[str, ...]) -> None:
+        """size: the network's weights. notes: lines about what is particular."""
+
+    def progress(self, now: Progress) -> None:
+        """Several times a second at most."""
+
+    def ends(self, outcome: "Outcome") -> None:
+        """Everything is written."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: finished, or stopped by a signal and to be resumed."""
+
+    folder: RunFolder
+    finished: bool
+    step: int
+    images: int
+    seconds: float
+
+
+def start(
+    recipe: Recipe,
+    out: Path,
+    force: bool = False,
+    device: str = "auto",
+    watcher: Watcher | None = None,
+) -> Outcome:
+    """Trains a new run. Raises ValueError, before anything is written, for what cannot be trained."""
+    watcher = watcher or Watcher()
+    chosen = choose_device(device)
+    with workers(chosen) as team:
+        data = prepare_data(recipe, watcher)
+        resolved = changed(recipe, {"data.size": data.size})
+        trainer = build(resolved, data, chosen, team)
+        if team.first:
+            folder = create(out, resolved, force)
+        team.wait()
+        folder = RunFolder(out)
+        watcher.begins(data, parameters(trainer.network), folder, ())
+        return _train(trainer, folder, watcher)
+
+
+def resume(
+    root: Path,
+    changes: Mapping[str, Any] | None = None,
+    device: str = "auto",
+    watcher: Watcher | None = None,
+) -> Outcome:
+    """Goes on with a run from its newest good checkpoint; data need not be replayed.
+
+    changes: settings of the run's end, such as {"training.images": 2_000_000}, to train longer.
+    Raises ValueError if there is nothing to resume from, or the data is not the same.
+    """
+    watcher = watcher or Watcher()
+    folder, chosen = RunFolder(root), choose_device(device)
+    recipe = folder.read_recipe()
+    if changes:
+        recipe = changed(recipe, changes)
+    with workers(chosen) as team:
+        data = prepare_data(recipe, watcher)
+        trainer = build(recipe, data, chosen, team)
+        loaded = checkpoint.load(folder.state)
+        total = trainer.horizon.total
+        trainer.restore(loaded.step, loaded.tensors, loaded.facts)
+        if changes:
+            trainer.horizon.total = total
+            if team.first:
+                folder.write_recipe(recipe)
+        notes = tuple(
+            f"{name} is damaged ({reason}); going on from the checkpoint before"
+            for name, reason in loaded.damaged
+        )
+        if team.first:
+            metrics.rewind(folder.metrics, loaded.step)
+        watcher.begins(data, parameters(trainer.network), folder, notes)
+        return _train(trainer, folder, watcher)
+
+
+def prepare_data(recipe: Recipe, watcher: Watcher) -> Dataset:
+    """The data set of a recipe."""
+    settings = recipe.data
+    return prepare(find(settings.source), settings.size, settings.fit, settings.channels, watcher.decoding)
+
+
+def build(recipe: Recipe, data: Dataset, device: torch.device, team: Workers) -> Trainer:
+    """The trainer of a recipe on a data set. Raises ValueError for what does not fit together."""
+    config = assemble.network_config(recipe, data.size, data.channels, len(assemble.classes(data)))
+    return Trainer(recipe, data, assemble.family(recipe, config), assemble.task(recipe, data), device, team)
+
+
+def _train(trainer: Trainer, folder: RunFolder, watcher: Watcher) -> Outcome:
+    settings, first = trainer.recipe.training, trainer.workers.first
+    saved = reported = validated = time.monotonic()
+    since: list[tuple[float, float]] = []
+    now: Progress | None = None
+    with interruptions() as stop:
+        for now in trainer.run(stop):
+            since.append((now.loss, trainer.recipe.training.batch / now.images_per_second))
+            clock = time.monotonic()
+            if first and clock - reported >= REPORT_EVERY:
+                report, since, reported = _mean(now, since), [], clock
+                metrics.append(folder.metrics, _line(report))
+                watcher.progress(report)
+            if first and clock - validated >= settings.validate_every and len(trainer.held_out):
+                metrics.append(folder.metrics, trainer.validate())
+                validated = time.monotonic()
+            if first and clock - saved >= settings.checkpoint:
+                save(trainer, folder)
+                saved = time.monotonic()
+    finished = trainer.horizon.finished(trainer.step)
+    outcome = Outcome(folder, finished, trainer.step, trainer.step * settings.batch, trainer.elapsed)
+    if first:
+        if now is not None and since:
+            report = _mean(now, since)
+            metrics.append(folder.metrics, _line(report))
+            watcher.progress(report)
+        if len(trainer.held_out):
+            metrics.append(folder.metrics, trainer.validate())
+        save(trainer, folder)
+        watcher.ends(outcome)
+    trainer.workers.wait()
+    return outcome
+
+
+def save(trainer: Trainer, folder: RunFolder) -> None:
+    """A checkpoint, and the model as it is now. Raises OSError, the run as it was, if the disk is full."""
+    checkpoint.save(folder.state, trainer.step, trainer.tensors(), trainer.facts())
+    provenance = model.Provenance(
+        version=__version__,
+        recipe=trainer.recipe.name,
+        data=trainer.recipe.data.source,
+        fingerprint=trainer.dataset.fingerprint,
+        seed=trainer.recipe.training.seed,
+        step=trainer.step,
+        images=trainer.step * trainer.recipe.training.batch,
+        seconds=round(trainer.elapsed, 1),
+    )
+    header = assemble.header(trainer.recipe, trainer.dataset).model_copy(update={"provenance": provenance})
+    words = card.write(header, trainer.recipe, len(trainer.dataset.pictures), parameters(trainer.network))
+    model.save(folder.model, header, trainer.config, trainer.averaged(), words)
+
+
+def _mean(now: Progress, since: list[tuple[float, float]]) -> Progress:
+    """The progress now, with loss and speed as means since the last report."""
+    losses, seconds = zip(*since, strict=True)
+    batch = now.images // now.step
+    return now._replace(
+        loss=sum(losses) / len(losses), images_per_second=batch * len(since) / max(sum(seconds), 1e-9)
+    )
+
+
+def _line(now: Progress) -> dict[str, Any]:
+    """A progress as a line of the log."""
+    return {
+        "step": now.step,
+        "images": now.images,
+        "loss": now.loss,
+        "gradient": now.gradient,
+        "rate": now.rate,
+        "images_per_second": round(now.images_per_second, 1),
+        "elapsed": round(now.elapsed, 3),
+    }

@@ -1,0 +1,271 @@
+"""The training loop. A step is a function of (weights, optimizer state, seed, step) and of nothing else.
+
+So a run that was killed goes on from its last checkpoint to the same bits: data order, noise, levels,
+hidden labels, augmentation and dropout are all drawn from (seed, step).
+"""
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from phosphene.data.augment import edm_augment, flip
+from phosphene.data.dataset import Dataset
+from phosphene.data.loader import Loader, Rows
+from phosphene.diffusion.noise import Key
+from phosphene.families.device import choose_precision, computing_in
+from phosphene.families.diffusion import Diffusion, held_out_losses, quantile_levels
+from phosphene.families.family import Batch
+from phosphene.networks.build import outer
+from phosphene.networks.transformer import Transformer
+from phosphene.networks.unet import UNet
+from phosphene.pictures.pixels import to_values
+from phosphene.recipes.settings import Recipe
+from phosphene.tasks.task import Task
+from phosphene.training import optimizer
+from phosphene.training.assemble import parts
+from phosphene.training.ema import Averages
+from phosphene.training.horizon import Horizon
+from phosphene.training.workers import Workers
+
+HELD_OUT_LEVELS, HELD_OUT_PICTURES = 8, 256
+
+
+class Diverged(ValueError):
+    """The loss or the gradient is no longer a finite number."""
+
+
+class Progress(NamedTuple):
+    """A run under way. loss: a mean over the steps since the last report. left: seconds, None if unknown."""
+
+    step: int
+    total: int | None
+    images: int
+    loss: float
+    gradient: float
+    rate: float
+    images_per_second: float
+    elapsed: float
+    left: float | None
+
+
+@dataclass
+class Trainer:
+    """A run's parts, and its state: weights, averages, optimizers, step, seconds."""
+
+    recipe: Recipe
+    dataset: Dataset
+    family: Diffusion
+    task: Task
+    device: torch.device
+    workers: Workers
+    step: int = 0
+    elapsed: float = 0.0
+
+    def __post_init__(self) -> None:
+        settings, data = self.recipe.training, self.recipe.data
+        self.network = self.family.network.to(self.device)
+        self.config = cast(UNet | Transformer, self.network).config
+        training, self.held_out = self.dataset.split(data.held_out, settings.seed)
+        self.loader = Loader(
+            self.dataset,
+            training,
+            settings.batch,
+            settings.seed,
+            self.device,
+            self.workers.rank,
+            self.workers.world,
+        )
+        self.optimizers = optimizer.build(
+            self.network,
+            learning_rate=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            betas=(settings.beta1, settings.beta2),
+            muon=settings.optimizer == "muon",
+            outer=outer(self.network),
+        )
+        self.averages = Averages(self.network, settings.ema)
+        self.precision = choose_precision(settings, self.device)
+        total = None if settings.images is None else math.ceil(settings.images / settings.batch)
+        self.horizon = Horizon(total, settings.budget, settings.decay)
+        self.parallel = self.family.with_network(self.workers.wrap(self.network))
+
+    def run(self, stop: Callable[[], bool]) -> Iterator[Progress]:
+        """Trains until the horizon or until told to stop, reporting after every step."""
+        with torch.random.fork_rng():
+            last = time.perf_counter()
+            while not self.horizon.finished(self.step):
+                loss, gradient = self.update()
+                now = time.perf_counter()
+                spent, last = now - last, now
+                self.elapsed += spent
+                self.horizon.settle(self.step, self.elapsed)
+                stopping, self.horizon.total = self.workers.agree(stop(), self.horizon.total)
+                yield self.progress(loss, gradient, spent)
+                if stopping:
+                    return
+
+    def progress(self, loss: float, gradient: float, spent: float) -> Progress:
+        batch = self.recipe.training.batch
+        return Progress(
+            self.step,
+            self.horizon.total,
+            self.step * batch,
+            loss,
+            gradient,
+            self.rate(max(self.step - 1, 0)),
+            batch / spent,
+            self.elapsed,
+            self.horizon.left(self.step, self.elapsed),
+        )
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step, as a share of the recipe's."""
+        settings = self.recipe.training
+        # While a budget has not become a number of steps, the decay has not begun.
+        total = self.horizon.total or 2**62
+        return optimizer.rate(step, settings.warmup, total, settings.decay)
+
+    def update(self) -> tuple[float, float]:
+        """One step. Returns the loss and the norm of the gradient. Raises Diverged before any harm."""
+        settings = self.recipe.training
+        # Dropout is the one thing that draws from torch's own generator.
+        torch.manual_seed(
+            (settings.seed * 0x9E3779B1 + self.step * self.workers.world + self.workers.rank) % 2**63
+        )
+        self.network.train()
+        rows = self.loader.batch(self.step)
+        batch = self.batch(rows)
+        self.optimizers.zero_grad()
+        losses = []
+        for part in parts(len(batch.x0), settings.accumulate):
+            with computing_in(self.precision, self.device):
+                each = self.parallel.loss("network", self.part(batch, part))
+            (each.sum() / len(batch.x0)).backward()
+            losses.append(each.detach())
+        each = torch.cat(losses)
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip)
+        loss = self.workers.mean(float(each.mean()))
+        gradient = float(norm)
+        if not math.isfinite(loss) or not math.isfinite(gradient):
+            raise Diverged(self.explain(rows, batch, each, loss, gradient))
+        self.optimizers.set_rate(settings.learning_rate * self.rate(self.step))
+        self.optimizers.step()
+        self.step += 1
+        self.averages.update(self.step)
+        return loss, gradient
+
+    def batch(self, rows: Rows) -> Batch:
+        """What the family learns from: augmented pictures and their condition."""
+        seed = torch.full_like(rows.places, self.recipe.training.seed)
+        key = Key(seed, rows.places)
+        condition = self.task.training(rows.labels, key, self.step)
+        values, data = rows.values, self.recipe.data
+        if data.augment:
+            values, told = edm_augment(values, key, self.step, data.augment)
+            condition = replace(condition, augment=told)
+        elif data.flip:
+            values = flip(values, key, self.step)
+        return Batch(values, condition, key, self.step, self.recipe.training.batch)
+
+    def part(self, batch: Batch, rows: slice) -> Batch:
+        """Some rows of a batch; each keeps its place, so its noise."""
+        key = Key(batch.key.seed[rows], batch.key.picture[rows])
+        return Batch(
+            batch.x0[rows], batch.condition.each(lambda value: value[rows]), key, batch.step, batch.total
+        )
+
+    def explain(self, rows: Rows, batch: Batch, each: Tensor, loss: float, gradient: float) -> str:
+        """Where the first number that is not finite arose, for the one line that the user sees."""
+        bad = (~each.isfinite()).nonzero()
+        words = ""
+        if len(bad):
+            row = int(bad[0])
+            name = self.dataset.names[int(rows.numbers[row])]
+            words = f"picture {name} (row {row} of its batch), {self.family.explain(batch, row)}"
+        where = next((word for word in self.workers.gather(words) if word), None)
+        what = f"the loss is {loss}" if where or not math.isfinite(loss) else f"the gradient is {gradient}"
+        return (
+            f"{what} in step {self.step}"
+            + (f": {where}" if where else ", from finite losses")
+            + f"; learning rate {self.recipe.training.learning_rate * self.rate(self.step):.3g}, "
+            "try a lower training.learning_rate"
+        )
+
+    @cached_property
+    def shadow(self) -> Diffusion:
+        """The family around a copy of the network, for averaged weights."""
+        network = copy.deepcopy(self.network).eval().requires_grad_(False)
+        return self.family.with_network(network)
+
+    def averaged(self) -> dict[str, Tensor]:
+        """The weights that are shipped: the average of the first length."""
+        return self.averages.weights(self.recipe.training.ema[0])
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, Any]:
+        """The loss of the averaged weights on held-out pictures, by noise level, under fixed noise."""
+        self.shadow.network.load_state_dict(self.averaged())
+        levels = quantile_levels(self.family, HELD_OUT_LEVELS)
+        chosen = self.held_out[:HELD_OUT_PICTURES]
+        size = self.recipe.training.batch
+        batches = [self.held_out_batch(chosen[i : i + size]) for i in range(0, len(chosen), size)]
+        losses = held_out_losses(self.shadow, batches, levels)
+        return {
+            "step": self.step,
+            "held_out_loss": float(losses.mean()),
+            "held_out_by_level": losses.tolist(),
+            "levels": levels.ratio.tolist(),
+        }
+
+    def held_out_batch(self, numbers: np.ndarray) -> Batch:
+        values = to_values(torch.from_numpy(self.dataset.pictures[numbers])).to(self.device)
+        picture = torch.from_numpy(numbers).to(self.device)
+        labels = self.dataset.labels
+        known = None if labels is None else torch.from_numpy(labels[numbers]).to(self.device)
+        key = Key(torch.zeros_like(picture), picture)
+        return Batch(values, self.task.known(known), key, 0, len(values))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All tensors that a resumed run needs."""
+        weights = dict(self.network.named_parameters())
+        groups = {
+            "network": {name: value.detach() for name, value in self.network.state_dict().items()},
+            "ema": self.averages.export_state(),
+            "optimizer": optimizer.export_state(self.optimizers, weights),
+        }
+        return {
+            f"{group}/{name}": value for group, values in groups.items() for name, value in values.items()
+        }
+
+    def facts(self) -> dict[str, Any]:
+        """All else that a resumed run needs."""
+        return {
+            "elapsed": self.elapsed,
+            "total": self.horizon.total,
+            "fingerprint": self.dataset.fingerprint,
+        }
+
+    def restore(self, step: int, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        """The state of a checkpoint. Raises ValueError if it belongs to other data."""
+        if facts["fingerprint"] != self.dataset.fingerprint:
+            raise ValueError(
+                f"data.source {self.recipe.data.source}: the pictures are not those that the run began with; "
+                "put them back, or start a new run"
+            )
+        groups: dict[str, dict[str, Tensor]] = {"network": {}, "ema": {}, "optimizer": {}}
+        for name, value in tensors.items():
+            group, _, rest = name.partition("/")
+            groups[group][rest] = value
+        self.network.load_state_dict(groups["network"])
+        self.averages.import_state(groups["ema"])
+        optimizer.import_state(self.optimizers, dict(self.network.named_parameters()), groups["optimizer"])
+        self.step, self.elapsed = step, facts["elapsed"]
+        self.horizon.total = facts["total"]

@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from phosphene.data.dataset import Dataset, Report
+from phosphene.data.loader import Loader, indices, permutation
+from phosphene.pictures.pixels import to_values
+
+PICTURES = np.random.default_rng(1).integers(0, 256, (50, 3, 4, 4), np.uint8)
+DATA = Dataset(
+    PICTURES,
+    np.arange(50) % 7,
+    tuple("abcdefg"),
+    None,
+    ("",) * 50,
+    "print",
+    Report(50, 50, (), 0, {}, {}, ()),
+)
+seeds = st.integers(0, 2**63 - 1)
+
+
+@given(st.integers(1, 40), st.integers(1, 60), seeds, st.integers(0, 10**6))
+def test_every_epoch_is_a_permutation(count, batch, seed, start):
+    first = -(-start * count // batch) + 1
+    steps = range(first, first + 3 * count // batch + 3)
+    stream = np.concatenate([indices(count, batch, seed, step) for step in steps])
+    skip = -first * batch % count
+    epochs = stream[skip : skip + (len(stream) - skip) // count * count].reshape(-1, count)
+    assert len(epochs)
+    assert (np.sort(epochs, axis=1) == np.arange(count)).all()
+
+
+def test_a_step_is_a_window_of_the_epochs_end_to_end():
+    stream = np.concatenate([permutation(10, 5, epoch) for epoch in range(8)])
+    for step in range(9):
+        assert np.array_equal(indices(10, 8, 5, step), stream[8 * step : 8 * step + 8])
+    assert np.array_equal(indices(10, 33, 5, 1), stream[33:66])
+
+
+def test_an_epoch_is_the_rank_of_philox_words():
+    # Raw words of Philox4x64 are fixed for all NumPy versions; this order must never change.
+    assert (
+        permutation(8, 0, 0).tolist()
+        == np.random.Philox(key=np.zeros(2, np.uint64)).random_raw(8).argsort().tolist()
+    )
+    assert not np.array_equal(permutation(50, 1, 2), permutation(50, 2, 1))
+    assert len({tuple(permutation(20, seed, epoch)) for seed in range(5) for epoch in range(5)}) == 25
+
+
+def test_orders_are_uniform():
+    counts = np.zeros((5, 5))
+    for epoch in range(2000):
+        counts[np.arange(5), permutation(5, 11, epoch)] += 1
+    chi = ((counts - 400) ** 2 / 400).sum()
+    assert chi < 45  # 16 degrees of freedom: beyond the 0.9999 quantile
+
+
+@pytest.mark.parametrize("resident", [0, 10**9])
+def test_rows_are_the_pictures_of_the_order(resident):
+    chosen = np.arange(3, 47, 2)
+    loader = Loader(DATA, chosen, 16, 9, "cpu", resident=resident)
+    assert (loader.resident is None) == (resident == 0)
+    for step in (0, 1, 5, 1000):
+        rows = loader.batch(step)
+        numbers = chosen[indices(22, 16, 9, step)]
+        assert rows.numbers.tolist() == numbers.tolist()
+        assert torch.equal(rows.values, to_values(torch.from_numpy(PICTURES[numbers])))
+        assert rows.labels is not None
+        assert rows.labels.tolist() == (numbers % 7).tolist()
+        assert rows.places.tolist() == list(range(16))
+
+
+@given(st.integers(1, 8), st.integers(8, 22), st.integers(0, 50))
+def test_batches_do_not_depend_on_the_number_of_workers(world, batch, step):
+    chosen = np.arange(22)
+    alone = Loader(DATA, chosen, batch, 4, "cpu").batch(step)
+    parts = [Loader(DATA, chosen, batch, 4, "cpu", rank, world).batch(step) for rank in range(world)]
+    for field in ("values", "labels", "numbers", "places"):
+        assert torch.equal(torch.cat([getattr(part, field) for part in parts]), getattr(alone, field))
+    assert max(len(p.numbers) for p in parts) - min(len(p.numbers) for p in parts) <= 1
+
+
+def test_the_limit_of_what_stays_on_the_device_counts_bytes():
+    assert Loader(DATA, np.arange(20), 8, 0, "cpu", resident=20 * 48).resident is not None
+    assert Loader(DATA, np.arange(20), 8, 0, "cpu", resident=20 * 48 - 1).resident is None
+
+
+def test_a_memory_map_is_read(tmp_path):
+    np.save(tmp_path / "p.npy", PICTURES)
+    mapped = np.load(tmp_path / "p.npy", mmap_mode="r")
+    data = Dataset(mapped, None, (), None, DATA.names, "print", DATA.report)
+    for resident in (0, 10**9):
+        rows = Loader(data, np.arange(50), 8, 0, "cpu", resident=resident).batch(3)
+        assert torch.equal(rows.values, Loader(DATA, np.arange(50), 8, 0, "cpu").batch(3).values)
+        assert rows.labels is None
+
+
+def test_errors():
+    with pytest.raises(
+        ValueError, match=r"^batch 256 is more than the 40 training pictures: pass --batch 40 or less$"
+    ):
+        Loader(DATA, np.arange(40), 256, 0, "cpu")
+    with pytest.raises(ValueError, match=r"^batch 2 is less than one picture for each of 3 workers$"):
+        Loader(DATA, np.arange(40), 2, 0, "cpu", 0, 3)

@@ -1,0 +1,145 @@
+"""Guidance against closed forms: what it makes of known denoisers."""
+
+import math
+
+import torch
+
+from phosphene.diffusion import exact, grid, guidance, noise, schedule
+from phosphene.diffusion.ancestral import ddim
+from phosphene.diffusion.condition import NO_LABEL, Condition, join
+from phosphene.diffusion.level import Level, like
+from phosphene.diffusion.plan import compile, sample
+from tests.oracles import levels, points
+
+AT = levels([0.8, 0.6, 0.1], [0.6, 0.8, math.sqrt(0.99)])  # ratios 0.75, 1.33, 9.9
+
+
+def by_label(x: torch.Tensor, level: Level, condition: Condition) -> torch.Tensor:
+    """A denoiser that knows three answers: for nothing, for class 0 and for class 1."""
+    assert condition.label is not None
+    answers = torch.tensor([1.0, 10.0, 100.0], dtype=x.dtype)  # label -1 is the last row
+    return answers[condition.label].reshape(-1, 1, 1, 1) + 0 * x
+
+
+LABELS = Condition(label=torch.tensor([0, 1, NO_LABEL]))
+
+
+def test_classifier_free_is_the_extrapolation_of_each_row():
+    scale = torch.tensor([0.0, 2.5, 7.0])
+    said = guidance.classifier_free(by_label, scale)(points(3, 1, 2, 2), AT, LABELS)[:, 0, 0, 0]
+    # D_u + w (D_c - D_u) with D_u = 100 and D_c = 1, 10, 100.
+    torch.testing.assert_close(said, torch.tensor([100.0, 100 + 2.5 * (10 - 100), 100.0]).double())
+
+
+def test_scale_one_is_the_plain_denoiser():
+    x = points(3, 1, 2, 2)
+    said = guidance.classifier_free(by_label, torch.ones(3))(x, AT, LABELS)
+    torch.testing.assert_close(said, by_label(x, AT, LABELS))
+
+
+def test_both_answers_come_from_one_call():
+    calls = []
+
+    def counted(x, level, condition):
+        calls.append(len(x))
+        return by_label(x, level, condition)
+
+    guidance.classifier_free(counted, torch.full((3,), 2.0))(points(3, 1, 2, 2), AT, LABELS)
+    assert calls == [6]
+
+
+def test_an_interval_guides_only_inside():
+    scale = torch.full((3,), 3.0)
+    guided = guidance.classifier_free(by_label, scale, (1.0, 5.0))
+    said = guided(points(3, 1, 2, 2), AT, Condition(label=torch.tensor([1, 1, 1])))[:, 0, 0, 0]
+    torch.testing.assert_close(said, torch.tensor([10.0, 100 + 3 * (10 - 100), 10.0]).double())
+
+
+def test_guided_gaussians_are_a_gaussian_that_is_known():
+    """p(x|c) = N(1, s^2) and p(x) = N(0, s^2) of one width: guidance w moves the mean to w, exactly."""
+    both = (exact.gaussian(torch.ones(1, 1, 1), 0.5), exact.gaussian(torch.zeros(1, 1, 1), 0.5))
+
+    def denoise(x, level, condition):
+        given = both[0].denoise(x, level, condition), both[1].denoise(x, level, condition)
+        return torch.where((condition.label >= 0).reshape(-1, 1, 1, 1), *given)
+
+    plan = compile(ddim()(grid.log_snr(schedule.cosine(), 400)))
+    scale = torch.tensor([0.0, 1.0, 3.0])
+    start = torch.zeros(3, 1, 1, 1, dtype=torch.float64)  # the median of the noise goes to the median
+    condition = Condition(label=torch.zeros(3, dtype=torch.int64))
+    guided = guidance.classifier_free(denoise, scale)
+    x = sample(guided, plan, noise.keys(0, range(3)), condition, start)
+    torch.testing.assert_close(x[:, 0, 0, 0], scale.double(), rtol=0, atol=0.01)
+
+
+def test_autoguidance_is_the_extrapolation_from_the_weaker():
+    x = points(3, 1, 2, 2)
+    weak, strong = (lambda x, level, condition: 0 * x + 2), (lambda x, level, condition: 0 * x + 5)
+    scale = torch.tensor([1.0, 2.0, 0.5])
+    said = guidance.autoguidance(strong, weak, scale)(x, AT, Condition())[:, 0, 0, 0]
+    torch.testing.assert_close(said, torch.tensor([5.0, 8.0, 3.5]).double())
+    inside = guidance.autoguidance(strong, weak, scale, (0.0, 1.0))(x, AT, Condition())[:, 0, 0, 0]
+    torch.testing.assert_close(inside, torch.tensor([5.0, 5.0, 5.0]).double())
+
+
+def test_a_learned_variance_is_the_strong_answers():
+    def with_fraction(value: float, fraction: float):
+        return lambda x, level, condition: torch.cat([0 * x + value, 0 * x + fraction], dim=1)
+
+    guided = guidance.autoguidance(with_fraction(5, 0.25), with_fraction(2, 0.75), torch.full((3,), 2.0))
+    said = guidance.clip(guided)(points(3, 1, 2, 2), AT, Condition())
+    assert said[:, 0].unique().tolist() == [1.0]  # 8, clipped
+    assert said[:, 1].unique().tolist() == [0.25]
+
+
+def test_clip():
+    x = torch.tensor([-3.0, -0.5, 2.0]).reshape(1, 1, 1, 3)
+    at = AT.rows(slice(0, 1))
+    assert guidance.clip(lambda x, level, condition: x)(x, at, Condition()).flatten().tolist() == [
+        -1,
+        -0.5,
+        1,
+    ]
+
+
+def test_dynamic_threshold_by_hand():
+    """Imagen: s is the 99.5th percentile of |x0|, at least 1; clip to s, divide by s; row by row."""
+    values = torch.linspace(-2, 2, 201, dtype=torch.float64)
+    x = torch.stack([values, values / 4]).reshape(2, 1, 1, 201)
+    at = AT.rows(slice(0, 2))
+    said = guidance.dynamic_threshold(lambda x, level, condition: x)(x, at, Condition()).reshape(2, 201)
+    # |x| takes 0 once and 0.02 .. 2.00 twice; the order statistic at 0.995 of 200 intervals is the 199th.
+    s = sorted(values.abs().tolist())[199]
+    torch.testing.assert_close(said[0], values.clamp(-s, s) / s)
+    torch.testing.assert_close(said[1], values / 4)
+
+
+def test_conditions_join_and_forget():
+    one = Condition(label=torch.tensor([3]), mask=torch.tensor([[True, False]]), tokens=torch.ones(1, 2, 4))
+    both = join([one, one.null()])
+    assert both.label is not None
+    assert both.mask is not None
+    assert both.tokens is not None
+    assert both.label.tolist() == [3, NO_LABEL]
+    assert both.mask.tolist() == [[True, False], [False, False]]
+    assert both.tokens.shape == (2, 2, 4)
+    picture = Condition(picture=torch.ones(1, 1, 2, 2))
+    assert picture.null() == picture
+
+
+def test_finite_data_is_denoised_to_its_nearest_picture():
+    """As noise falls, the ideal denoiser of a data set says the picture that x came from."""
+    pictures = points(5, 1, 3, 3)
+    data = exact.finite(pictures)
+    low = levels([1.0] * 5, [0.01] * 5)
+    x = pictures + 0.01 * points(5, 1, 3, 3, seed=1)
+    torch.testing.assert_close(data.denoise(x, low, Condition()), pictures, rtol=0, atol=1e-12)
+    high = levels([1.0] * 5, [1e6] * 5)
+    said = data.denoise(x, high, Condition())
+    torch.testing.assert_close(said, pictures.mean(0).expand(5, -1, -1, -1), rtol=0, atol=1e-4)
+    middle = levels([0.7] * 5, [0.9] * 5)
+    distance = ((x[:, None] - 0.7 * pictures) ** 2).flatten(2).sum(2)
+    weights = torch.softmax(-distance / (2 * 0.9**2), dim=1)
+    expected = torch.einsum("bk,kchw->bchw", weights, pictures)
+    torch.testing.assert_close(data.denoise(x, middle, Condition()), expected)
+    assert like(middle.alpha, x).shape == (5, 1, 1, 1)

@@ -1,0 +1,85 @@
+"""Philox against the published vectors of Random123, and the draws built on it."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from phosphene.diffusion import noise
+
+
+def as_words(*values: int) -> tuple[torch.Tensor, ...]:
+    return tuple(torch.tensor(v) for v in values)
+
+
+ONES = 0xFFFFFFFF
+
+
+@pytest.mark.parametrize(
+    ("counter", "key", "expected"),
+    [
+        ((0, 0, 0, 0), (0, 0), (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)),
+        ((ONES,) * 4, (ONES,) * 2, (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD)),
+        (
+            (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344),
+            (0xA4093822, 0x299F31D0),
+            (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1),
+        ),
+    ],
+)
+def test_philox_known_answers(counter, key, expected):
+    drawn = noise.philox(as_words(*counter), as_words(*key))
+    assert tuple(int(word) for word in drawn) == expected
+
+
+@given(seed=st.integers(0, 2**63 - 1), picture=st.integers(0, 2**63 - 1), step=st.integers(0, 2**20))
+def test_a_row_does_not_depend_on_its_batch(seed, picture, step):
+    alone = noise.normal(noise.keys(seed, [picture]), step, (3, 5))
+    batch = noise.keys(seed, [7, picture, 0])
+    together = noise.normal(batch, torch.tensor([1, step, 2]), (3, 5))
+    assert torch.equal(alone[0], together[1])
+
+
+def test_every_part_of_the_name_matters():
+    def draw(seed=1, picture=2, step=3, stream=noise.NOISE):
+        return noise.normal(noise.keys(seed, [picture]), step, (64,), stream)
+
+    base = draw()
+    for other in (
+        draw(seed=2),
+        draw(seed=1 + 2**32),
+        draw(picture=3),
+        draw(picture=2 + 2**32),
+        draw(step=4),
+        draw(stream=1),
+    ):
+        assert abs(float((base * other).mean())) < 0.5
+        assert not torch.equal(base, other)
+
+
+def test_draws_of_one_row_are_a_prefix_of_longer_uniform_draws():
+    key = noise.keys(5, range(3))
+    assert torch.equal(noise.uniform(key, 0, (10,)), noise.uniform(key, 0, (1000,))[:, :10])
+
+
+def test_normal_has_the_moments_and_tails_of_a_normal():
+    x = noise.normal(noise.keys(0, range(64)), 0, (16384,)).double().flatten()
+    n = len(x)
+    for power, moment, variance in ((1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96)):
+        assert abs(float((x**power).mean()) - moment) < 4 * math.sqrt(variance / n)
+    share = float((x.abs() > 3).double().mean())
+    expected = math.erfc(3 / math.sqrt(2))
+    assert abs(share - expected) < 4 * math.sqrt(expected / n)
+    half = len(x) // 2  # Box-Muller's two branches are independent
+    assert abs(float((x[:half] * x[half:]).mean())) < 4 / math.sqrt(half)
+
+
+def test_uniform_is_strictly_inside_and_even():
+    u = noise.uniform(noise.keys(3, range(16)), 0, (4096,)).flatten()
+    assert float(u.min()) > 0
+    assert float(u.max()) < 1
+    counts = torch.histc(u, bins=64, min=0, max=1)
+    expected = len(u) / 64
+    assert float(((counts - expected) ** 2 / expected).sum()) < 64 + 5 * math.sqrt(2 * 64)

@@ -1,0 +1,150 @@
+"""Bits per dimension against data whose entropy is known."""
+
+import math
+
+import pytest
+import torch
+
+from phosphene.diffusion import exact, grid, noise, schedule
+from phosphene.diffusion.condition import Condition
+from phosphene.evaluation import likelihood
+from phosphene.pictures.pixels import to_bytes, to_values
+from tests.oracles import mixture, points
+
+SD, MEAN = 0.25, 0.1
+GAUSSIAN = exact.gaussian(torch.full((1, 2, 2), MEAN), SD)
+ENTROPY = math.log2(SD * math.sqrt(2 * math.pi * math.e))  # bits per dimension of N(MEAN, SD^2)
+
+
+def nearly_clean(steps: int, lowest: float = 2e-3):
+    """Levels even in ln(ratio) from 200 down to `lowest`."""
+    ratio = torch.linspace(math.log(200.0), math.log(lowest), steps, dtype=torch.float64).exp()
+    return schedule.preserving(ratio)
+
+
+def test_diffusion_term_is_that_of_the_smallest_error():
+    """E |x - D|^2 of a Gaussian is d s^2 / (1 + s^2 SNR): the term is a sum of known numbers."""
+    levels = nearly_clean(30, lowest=0.05)
+    rows = 20_000
+    x = MEAN + SD * points(rows, 1, 2, 2)
+    got = likelihood.diffusion_term(GAUSSIAN.denoise, x, levels, Condition(), noise.keys(0, range(rows)))
+    snr = levels.snr
+    expected = float(((snr[1:] - snr[:-1]) / 2 * 4 * SD**2 / (1 + SD**2 * snr[:-1])).sum())
+    assert float(got.mean()) == pytest.approx(expected, abs=4 * float(got.std()) / math.sqrt(rows))
+
+
+def test_diffusion_term_of_ddpm_weights_is_the_elbo():
+    """Ho 2020, equation 12: beta^2 / (2 beta_tilde alpha_t (1 - bar_t)) |eps - eps_hat|^2 is the same term."""
+    betas = torch.linspace(1e-4, 2e-2, 1000, dtype=torch.float64)
+    bar = torch.cumprod(1 - betas, 0)
+    rows, k = 8, 300
+    x, key = points(rows, 1, 2, 2), noise.keys(0, range(rows))
+    levels = schedule.linear().level(torch.tensor([k, k - 1], dtype=torch.float64) / 1000)
+    got = likelihood.diffusion_term(GAUSSIAN.denoise, x, levels, Condition(), key)
+    at = levels.rows(torch.zeros(rows).long())
+    eps = noise.normal(key, 0, (1, 2, 2)).double()
+    x_t = at.add(x, eps)
+    x0 = GAUSSIAN.denoise(x_t, at, Condition())
+    eps_hat = (x_t - bar[k - 1].sqrt() * x0) / (1 - bar[k - 1]).sqrt()
+    beta, tilde = betas[k - 1], betas[k - 1] * (1 - bar[k - 2]) / (1 - bar[k - 1])
+    weight = beta**2 / (2 * tilde * (1 - beta) * (1 - bar[k - 1]))
+    expected = weight * ((eps - eps_hat) ** 2).flatten(1).sum(1)
+    torch.testing.assert_close(got, expected, rtol=1e-8, atol=0)
+
+
+def expected_diffusion(levels) -> float:
+    """The sum for a Gaussian and its exact denoiser, in bits per dimension."""
+    snr = levels.snr
+    return float(((snr[1:] - snr[:-1]) / 2 * SD**2 / (1 + SD**2 * snr[:-1])).sum()) / math.log(2)
+
+
+def expected_decoder(ratio: float) -> float:
+    """-E log2 p(k | x_0) of a byte far from both ends, by quadrature over the noise."""
+    n = torch.linspace(-8, 8, 4001, dtype=torch.float64)
+    shifts = torch.arange(-20, 21, dtype=torch.float64) / 128 / ratio
+    nats = torch.logsumexp(-((n[:, None] - shifts) ** 2) / 2, 1) + n**2 / 2
+    return float(torch.trapezoid(nats * torch.exp(-(n**2) / 2), n)) / math.sqrt(2 * math.pi) / math.log(2)
+
+
+@pytest.mark.parametrize("steps", [30, 120])
+def test_elbo_of_a_gaussian_is_known(steps):
+    """Prior, diffusion and decoder, each against its exact expectation under the exact denoiser."""
+    rows, levels = 3000, nearly_clean(steps)
+    pictures = to_bytes(MEAN + SD * points(rows, 1, 2, 2))
+    bound = likelihood.elbo(GAUSSIAN.denoise, pictures, levels, Condition(), noise.keys(0, range(rows)))
+    prior = float(levels.snr[0]) / 2 * (MEAN**2 + SD**2) / math.log(2)
+    expected = (prior, expected_diffusion(levels), expected_decoder(float(levels.ratio[-1])))
+    for part, value in zip(bound, expected, strict=True):
+        assert float(part.mean()) == pytest.approx(value, abs=4 * float(part.std()) / math.sqrt(rows) + 1e-6)
+    torch.testing.assert_close(bound.total, bound.prior + bound.diffusion + bound.decoder)
+
+
+def test_the_bound_is_nearly_tight():
+    """What is lost: the steps of the grid, and Gaussian noise where bins end."""
+    levels = nearly_clean(20_000)
+    best = expected_diffusion(levels) + expected_decoder(float(levels.ratio[-1]))
+    assert ENTROPY + 7 < best < ENTROPY + 7.15
+
+
+def test_decoder_prefers_the_right_byte():
+    """At noise of half a bin, -ln p is that of a softmax over the distances to all 256 values."""
+    pictures = torch.tensor([[[[0, 128], [200, 255]]]], dtype=torch.uint8)
+    level = schedule.exploding(torch.tensor(1 / 256, dtype=torch.float64))
+    seen = to_values(pictures).double() + 1 / 300
+    got = likelihood.decoder_term(seen, pictures, level)
+    expected = 0.0
+    for value, k in zip(seen.flatten().tolist(), pictures.flatten().tolist(), strict=True):
+        density = [math.exp(-((value - (2 * (j + 0.5) / 256 - 1)) ** 2) * 256**2 / 2) for j in range(256)]
+        expected -= math.log(density[k] / sum(density))
+    assert float(got[0]) == pytest.approx(expected, rel=1e-9)
+
+
+def test_flow_of_a_gaussian_is_its_density():
+    """Within the stated tolerance, picture by picture; the base N(0, r^2) errs by mean / r."""
+    rows = 6
+    x = MEAN + SD * points(rows, 1, 2, 2)
+    flow = likelihood.probability_flow(
+        GAUSSIAN.denoise, x, Condition(), noise.keys(0, range(rows)), (2e-3, 1e5), tolerance=1e-7
+    )
+    level = schedule.exploding(torch.full((rows,), 2e-3, dtype=torch.float64))
+    expected = -GAUSSIAN.log_density(x, level) / (4 * math.log(2))
+    torch.testing.assert_close(flow.bits, expected, rtol=0, atol=2e-5)
+
+
+def test_flow_of_a_mixture_is_its_density():
+    data, rows = mixture(), 8
+    x = 0.5 * points(rows, 2, 1, 1)
+    flow = likelihood.probability_flow(
+        data.denoise, x, Condition(), noise.keys(0, range(rows)), (0.01, 1e5), tolerance=1e-7
+    )
+    level = schedule.exploding(torch.full((rows,), 0.01, dtype=torch.float64))
+    expected = -data.log_density(x, level) / (2 * math.log(2))
+    torch.testing.assert_close(flow.bits, expected, rtol=0, atol=1e-4)
+
+
+def test_bytes_of_a_gaussian_by_the_flow():
+    rows = 1500
+    pictures = to_bytes(MEAN + SD * points(rows, 1, 2, 2))
+    flow = likelihood.flow_bits_of_bytes(
+        GAUSSIAN.denoise, pictures, Condition(), noise.keys(0, range(rows)), tolerance=1e-4
+    )
+    error = float(flow.bits.std()) / math.sqrt(rows)
+    assert float(flow.bits.mean()) == pytest.approx(ENTROPY + 7, abs=0.01 + 4 * error)
+
+
+def test_hutchinson_is_unbiased():
+    """For a linear map the mean over many draws is the trace, and diagonal maps are exact."""
+    matrix = points(3, 3)
+    y = torch.zeros(20_000, 3, dtype=torch.float64, requires_grad=True)
+    estimate = likelihood.hutchinson(noise.keys(0, range(20_000)), (3,))
+    got = estimate(y @ matrix.T, y)
+    error = float(got.std()) / math.sqrt(20_000)
+    assert float(got.mean()) == pytest.approx(float(matrix.trace()), abs=4 * error)
+    y2 = torch.zeros(5, 3, dtype=torch.float64, requires_grad=True)
+    exactly = likelihood.hutchinson(noise.keys(0, range(5)), (3,))(y2 * torch.tensor([1.0, 2.0, 4.0]), y2)
+    assert exactly.tolist() == pytest.approx([7.0] * 5)
+
+
+def test_grids_of_ratio_serve_the_bound():
+    levels = grid.log_snr(schedule.edm(), 5)
+    assert bool((levels.rows(slice(0, -1)).sigma > 0).all())
