@@ -23,6 +23,7 @@ from phosphene.training.train import Watcher, start
 
 COLUMNS, FRAMES = 10, 50
 READ = 1000  # digits that the classifier reads: 0.5% is one standard deviation at 97%
+LONG = 100  # steps above which it reads the digits of the sheet, which took long enough
 
 
 @dataclass(frozen=True)
@@ -46,19 +47,35 @@ def recipe(name: str, budget: float, seed: int) -> Recipe:
             "training.budget": budget,
             "training.images": None,
             "training.seed": seed,
-            **SMALL.get(name, {}),
+            **SMALL,
+            **PACE.get(name, {}),
         },
     )
 
 
-SMALL: Mapping[str, Mapping[str, object]] = {
-    "flow": {"network.width": 32, "training.learning_rate": 2e-3},
-    "ddpm": {
-        "network.width": 32,
-        "network.dropout": 0.0,
-        "training.learning_rate": 1e-3,
-        "training.warmup": 200,
-    },
+SMALL: Mapping[str, object] = {
+    "network.width": 32,
+    "network.blocks": 1,
+    "network.attention": [4],
+    "network.dropout": 0.0,
+    "network.scale_shift": True,
+    "diffusion.strata": True,
+    "training.batch": 64,
+    "training.optimizer": "adamw",
+    "training.learning_rate": 3e-3,
+    "training.beta2": 0.99,
+    "training.warmup": 50,
+    "training.decay": 0.3,
+}
+"""What a minute on two cores calls for, whatever the recipe: tuned on digits, the numbers stand in LOG.md."""
+
+PACE: Mapping[str, Mapping[str, object]] = {
+    "flow": {
+        "training.optimizer": "muon",
+        "training.learning_rate": 2e-3,
+        "sampling.steps": 20,
+        "sampling.guidance": 1.5,
+    }
 }
 
 
@@ -78,9 +95,10 @@ def run(name: str, out: Path | None, budget: str, seed: int, threads: int | None
     sheet(list(made), COLUMNS, row_titles=generator.classes).save(paths[0])
     made.animate(paths[1], COLUMNS)
     forward(generator, paths[2])
-    labels = [i % 10 for i in range(READ)]
-    read = digits.read(generator.sample(READ, seed=1, label=labels, batch=250).values, labels)
-    return Demo(outcome.folder, paths, READ, read.accuracy, read.by_class, read.on_real)
+    if generator.defaults.steps <= LONG:
+        made = generator.sample(READ, seed=1, label=[i % 10 for i in range(READ)], batch=250)
+    read = digits.read(made.values, [int(settings["label"]) for settings in made.settings])
+    return Demo(outcome.folder, paths, len(made), read.accuracy, read.by_class, read.on_real)
 
 
 def _by_row(generator: Generator) -> list[int | str | None]:

@@ -1,25 +1,24 @@
-"""The reference implementations that ours are held against, imported in one place."""
+"""The reference implementations that ours are held against, imported in one place.
+
+Their annotations promise less than they do (a mixin hides the constructors), so they are typed as Any.
+"""
 
 import warnings
+from importlib import import_module
+from typing import Any
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # diffusers' import warns of its own dependencies
-    from diffusers.schedulers.scheduling_ddim import DDIMScheduler
-    from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
-    from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
-    from diffusers.schedulers.scheduling_euler_ancestral_discrete import EulerAncestralDiscreteScheduler
-    from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
-    from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
-    from diffusers.schedulers.scheduling_heun_discrete import HeunDiscreteScheduler
-    from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
 
-__all__ = [
-    "DDIMScheduler",
-    "DDPMScheduler",
-    "DPMSolverMultistepScheduler",
-    "EulerAncestralDiscreteScheduler",
-    "EulerDiscreteScheduler",
-    "FlowMatchEulerDiscreteScheduler",
-    "HeunDiscreteScheduler",
-    "UniPCMultistepScheduler",
-]
+def _scheduler(module: str, name: str) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # diffusers' import warns of its own dependencies
+        return getattr(import_module(f"diffusers.schedulers.scheduling_{module}"), name)
+
+
+DDIMScheduler = _scheduler("ddim", "DDIMScheduler")
+DDPMScheduler = _scheduler("ddpm", "DDPMScheduler")
+DPMSolverMultistepScheduler = _scheduler("dpmsolver_multistep", "DPMSolverMultistepScheduler")
+EulerAncestralDiscreteScheduler = _scheduler("euler_ancestral_discrete", "EulerAncestralDiscreteScheduler")
+EulerDiscreteScheduler = _scheduler("euler_discrete", "EulerDiscreteScheduler")
+FlowMatchEulerDiscreteScheduler = _scheduler("flow_match_euler_discrete", "FlowMatchEulerDiscreteScheduler")
+HeunDiscreteScheduler = _scheduler("heun_discrete", "HeunDiscreteScheduler")
+UniPCMultistepScheduler = _scheduler("unipc_multistep", "UniPCMultistepScheduler")

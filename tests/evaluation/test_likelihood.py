@@ -27,14 +27,15 @@ def test_diffusion_term_is_that_of_the_smallest_error():
     levels = nearly_clean(30, lowest=0.05)
     rows = 20_000
     x = MEAN + SD * points(rows, 1, 2, 2)
-    got = likelihood.diffusion_term(GAUSSIAN.denoise, x, levels, Condition(), noise.keys(0, range(rows)))
+    key = noise.keys(0, range(rows))
+    got = likelihood.diffusion_term(GAUSSIAN.denoise, x, levels, Condition(), key)
     snr = levels.snr
     expected = float(((snr[1:] - snr[:-1]) / 2 * 4 * SD**2 / (1 + SD**2 * snr[:-1])).sum())
     assert float(got.mean()) == pytest.approx(expected, abs=4 * float(got.std()) / math.sqrt(rows))
 
 
 def test_diffusion_term_of_ddpm_weights_is_the_elbo():
-    """Ho 2020, equation 12: beta^2 / (2 beta_tilde alpha_t (1 - bar_t)) |eps - eps_hat|^2 is the same term."""
+    """Ho 2020, equation 12: the same term, in betas and the error in eps."""
     betas = torch.linspace(1e-4, 2e-2, 1000, dtype=torch.float64)
     bar = torch.cumprod(1 - betas, 0)
     rows, k = 8, 300

@@ -1,5 +1,6 @@
 """Recipes: they round-trip, and refuse what they do not know in one line."""
 
+import re
 from typing import get_args
 
 import pytest
@@ -60,9 +61,8 @@ def test_any_recipe_survives_toml(images, rate, clip, size, multipliers):
     ],
 )
 def test_what_is_not_a_setting(change, words):
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ValueError, match=re.escape(words)) as error:
         changed(FLOW, change)
-    assert words in str(error.value)
     assert "\n" not in str(error.value)
 
 
@@ -90,7 +90,7 @@ def test_assignments(text, expected):
 
 @pytest.mark.parametrize("text", ["training.batch", "=3", ""])
 def test_what_is_no_assignment(text):
-    with pytest.raises(ValueError, match="give section.field=value"):
+    with pytest.raises(ValueError, match=r"give section\.field=value"):
         parse_assignment(text)
 
 
@@ -105,9 +105,9 @@ def test_no_text_breaks_the_parser(text):
 
 
 def test_a_broken_recipe_file_is_named():
-    with pytest.raises(ValueError, match=r"recipe.toml: Invalid value"):
+    with pytest.raises(ValueError, match=r"recipe\.toml: Invalid value"):
         from_toml("name = ", "recipe.toml")
-    with pytest.raises(ValueError, match=r"recipe.toml: training.batch"):
+    with pytest.raises(ValueError, match=r"recipe\.toml: training\.batch"):
         from_toml('name = "x"\n[training]\nbatch = "x"\n', "recipe.toml")
 
 

@@ -10,7 +10,6 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="From a folder of pictures to an image generator. Begin with: phosphene demo",
 )
 
 DATA = typer.Argument(help="A folder of pictures, or the name of a bundled set: digits.", show_default=False)
@@ -23,7 +22,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 def demo(
     recipe: Annotated[str, typer.Option(help="flow learns fastest; ddpm is the original of 2020.")] = "flow",
     out: Annotated[Path | None, typer.Option(help="The run's folder.", show_default="runs/demo")] = None,
-    budget: Annotated[str, typer.Option(help="Time to train, at most.")] = "75s",
+    budget: Annotated[str, typer.Option(help="Time to train, at most.")] = "80s",
     seed: Annotated[int, typer.Option(help="Another seed, another model.")] = 0,
     threads: Threads = None,
 ) -> None:
@@ -187,7 +186,7 @@ def info(
         show.run(what)
 
 
-def version(asked: bool) -> None:
+def version(asked: bool | None) -> None:
     """Prints the version and ends."""
     if asked:
         from phosphene.version import __version__
@@ -199,10 +198,10 @@ def version(asked: bool) -> None:
 @app.callback()
 def common(
     _: Annotated[
-        bool, typer.Option("--version", callback=version, is_eager=True, help="Say the version.")
-    ] = False,
+        bool | None, typer.Option("--version", callback=version, is_eager=True, help="Say the version.")
+    ] = None,
 ) -> None:
-    pass
+    """From a folder of pictures to an image generator. Begin with: phosphene demo"""
 
 
 def main() -> None:

@@ -87,7 +87,8 @@ def _own_size(source: Source) -> tuple[int, dict[str, int]]:
     sides = [min(size) for size in sizes if size is not None]
     middle = median(sides) if sides else SIZES[0]
     size = next((size for size in SIZES if size <= middle), SIZES[-1])
-    return size, {f"size {size} chosen for a median short side of {middle:g}": len(source.names)}
+    note = f"brought to {size}x{size}, for a median short side of {middle:g}"
+    return size, {} if size == middle else {note: len(source.names)}
 
 
 def _mapped(pool: ThreadPoolExecutor, function: Callable[[int], T], count: int) -> Iterator[T]:

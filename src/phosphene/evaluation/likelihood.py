@@ -2,20 +2,20 @@
 
 A picture of d bytes k has values x = 2 (k + 1/2) / 256 - 1, bins of width 1/128.
 
-ELBO (Kingma 2021, "Variational diffusion models", equations 11 to 14), with SNR = alpha^2 / sigma^2 and x_i at
-the levels of a grid from nearly clean (i = 0) to noise (i = n):
+ELBO (Kingma 2021, "Variational diffusion models", equations 11 to 14), with SNR = alpha^2 / sigma^2 and x_i
+at the levels of a grid from nearly clean (i = 0) to noise (i = n):
 
-    -ln p(x) <= KL(q(x_n | x) | N(0, sigma_n^2))                                             prior
-              + sum_i (SNR_{i-1} - SNR_i) / 2 E |x - D(x_i)|^2                         diffusion
-              - E ln p(x | x_0),  p(k | x_0) ~ exp(-(x_0 / alpha_0 - x(k))^2 SNR_0 / 2)    decoder
+    -ln p(x) <= KL(q(x_n | x) | N(0, sigma_n^2))                                           prior
+              + sum_i (SNR_{i-1} - SNR_i) / 2 E |x - D(x_i)|^2                       diffusion
+              - E ln p(x | x_0),  p(k | x_0) ~ exp(-(x_0 / alpha_0 - x(k))^2 SNR_0 / 2)  decoder
 
 Probability flow (Song 2021, section 4.3): with y = x_t / alpha and r = sigma / alpha,
 
     dy/dr = (y - D) / r,     ln p(y_0) = ln N(y_T; 0, r_T^2) + int div (y - D) / r dr
 
-The flow gives the density of continuous values; uniform noise within the bins makes it a bound for bytes. It is
-solved by SciPy's RK45 to a stated tolerance. The divergence is exact (one derivative a dimension), or, above a
-number of dimensions, Hutchinson's unbiased estimate.
+The flow gives the density of continuous values; uniform noise within the bins makes it a bound for bytes.
+It is solved by SciPy's RK45 to a stated tolerance. The divergence is exact (one derivative a dimension) or,
+above a number of dimensions, Hutchinson's unbiased estimate.
 """
 
 import math

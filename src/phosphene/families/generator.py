@@ -17,7 +17,7 @@ from phosphene.diffusion.level import like
 from phosphene.diffusion.noise import keys
 from phosphene.diffusion.plan import sample
 from phosphene.families.asked import Asked
-from phosphene.families.device import choose_device
+from phosphene.families.device import channels_last, choose_device
 from phosphene.families.diffusion import Diffusion
 from phosphene.families.sampled import MOST_FRAMES, Sampled
 from phosphene.pictures.embedded import read_settings
@@ -56,7 +56,8 @@ class Generator:
     @cached_property
     def family(self) -> Diffusion:
         """The network and what its answers mean: for those who want the parts."""
-        return Diffusion(self.model.network.to(self.device), self.model.header.diffusion)
+        network = channels_last(self.model.network.to(self.device))
+        return Diffusion(network, self.model.header.diffusion)
 
     @cached_property
     def task(self) -> Task:

@@ -1,0 +1,43 @@
+# Everything happens in .venv, which is made on first use from any Python 3.11 or later.
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test test-all lint types install clean
+
+demo: .venv/installed            ## train a generator of digits in about a minute
+	$(BIN)/phosphene demo
+
+test: .venv/tested               ## every test but the long ones; ten minutes on two cores
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-all: .venv/tested           ## the long ones too
+	$(BIN)/python -m pytest
+
+lint: .venv/developing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/developing
+	$(BIN)/pyright
+
+install: .venv/installed
+
+# torch first and alone, pinned: a range that another package asks for may bring gigabytes of CUDA.
+.venv/installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(INSTALL) torch
+	$(INSTALL) --editable .
+	touch $@
+
+.venv/tested: .venv/installed
+	$(INSTALL) --editable '.[test]'
+	touch $@
+
+.venv/developing: .venv/tested
+	$(INSTALL) --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis dist build
