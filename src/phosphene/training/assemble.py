@@ -1,5 +1,6 @@
 """From a recipe and a data set to the parts of a run: the network's exact configuration, family and task."""
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -48,13 +49,15 @@ def network_config(recipe: Recipe, size: int, channels: int, classes: int) -> Co
             f"data.size {size}: network.multipliers {list(multipliers)} halve the picture "
             f"{len(multipliers) - 1} times; take a multiple of {multiple}"
         )
+    widths = tuple(settings.width * m for m in multipliers)
     return UNetConfig(
         channels,
         out,
-        widths=tuple(settings.width * m for m in multipliers),
+        widths=widths,
         attention=tuple(size // 2**level in settings.attention for level in range(len(multipliers))),
         blocks=settings.blocks,
-        head_width=settings.head_width,
+        # Narrow networks have narrower heads.
+        head_width=settings.head_width and math.gcd(settings.head_width, *widths),
         dropout=settings.dropout,
         scale_shift=settings.scale_shift,
         classes=classes,

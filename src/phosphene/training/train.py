@@ -43,13 +43,14 @@ class Watcher:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: finished, or stopped by a signal and to be resumed."""
+    """How a run ended: finished, or stopped by a signal and to be resumed. first: as seen by worker 0."""
 
     folder: RunFolder
     finished: bool
     step: int
     images: int
     seconds: float
+    first: bool
 
 
 def start(
@@ -60,9 +61,9 @@ def start(
     watcher: Watcher | None = None,
 ) -> Outcome:
     """Trains a new run. Raises ValueError, before anything is written, for what cannot be trained."""
-    watcher = watcher or Watcher()
     chosen = choose_device(device)
     with workers(chosen) as team:
+        watcher = watcher if watcher and team.first else Watcher()
         data = prepare_data(recipe, watcher)
         resolved = changed(recipe, {"data.size": data.size})
         trainer = build(resolved, data, chosen, team)
@@ -85,12 +86,12 @@ def resume(
     changes: settings of the run's end, such as {"training.images": 2_000_000}, to train longer.
     Raises ValueError if there is nothing to resume from, or the data is not the same.
     """
-    watcher = watcher or Watcher()
     folder, chosen = RunFolder(root), choose_device(device)
     recipe = folder.read_recipe()
     if changes:
         recipe = changed(recipe, changes)
     with workers(chosen) as team:
+        watcher = watcher if watcher and team.first else Watcher()
         data = prepare_data(recipe, watcher)
         trainer = build(recipe, data, chosen, team)
         loaded = checkpoint.load(folder.state)
@@ -142,7 +143,7 @@ def _train(trainer: Trainer, folder: RunFolder, watcher: Watcher) -> Outcome:
                 save(trainer, folder)
                 saved = time.monotonic()
     finished = trainer.horizon.finished(trainer.step)
-    outcome = Outcome(folder, finished, trainer.step, trainer.step * settings.batch, trainer.elapsed)
+    outcome = Outcome(folder, finished, trainer.step, trainer.step * settings.batch, trainer.elapsed, first)
     if first:
         if now is not None and since:
             report = _mean(now, since)
