@@ -13,15 +13,15 @@ from phosphene.diffusion.level import like
 from phosphene.diffusion.noise import keys, normal
 from phosphene.evaluation import digits
 from phosphene.families.generator import Generator, load
-from phosphene.pictures.animation import write_animation
-from phosphene.pictures.pixels import to_pillow, to_values
+from phosphene.families.sampled import write_film
+from phosphene.pictures.pixels import to_values
 from phosphene.pictures.sheet import sheet
 from phosphene.recipes.settings import Recipe, changed
 from phosphene.training.folder import RunFolder
 from phosphene.training.options import find_recipe, parse_budget, use_threads
 from phosphene.training.train import Watcher, start
 
-COLUMNS, FRAMES = 10, 50
+COLUMNS, FRAMES = 10, 24
 READ = 1000  # digits that the classifier reads: 0.5% is one standard deviation at 97%
 LONG = 100  # steps above which it reads the digits of the sheet, which took long enough
 
@@ -79,12 +79,14 @@ PACE: Mapping[str, Mapping[str, object]] = {
 }
 
 
-def run(name: str, out: Path | None, budget: str, seed: int, threads: int | None, watcher: Watcher) -> Demo:
+def run(
+    name: str, out: Path | None, budget: str | None, seed: int, threads: int | None, watcher: Watcher
+) -> Demo:
     """Trains, samples and looks. A demonstration that is there is never overwritten."""
     use_threads(threads)
-    outcome = start(
-        recipe(name, parse_budget(budget), seed), out or files.fresh(Path("runs/demo")), watcher=watcher
-    )
+    seconds = parse_budget(budget or ("80s" if name == "flow" else "240s"))
+    place = out or files.fresh(Path("runs/demo"))
+    outcome = start(recipe(name, seconds, seed), place, watcher=watcher)
     generator = load(outcome.folder.root)
     made = generator.sample(
         COLUMNS * len(generator.classes), label=_by_row(generator), trajectory=True, batch=100
@@ -116,5 +118,5 @@ def forward(generator: Generator, path: Path) -> None:
     for i in range(FRAMES + 1):
         level = generator.family.schedule.level(torch.full((len(chosen),), i / FRAMES, dtype=torch.float64))
         seen = level.add(x0, eps) / like(torch.hypot(*level).clamp(min=1), x0)
-        film.append(sheet(to_pillow(seen), COLUMNS))
-    write_animation(film, path, ms=60, hold_last_ms=1500)
+        film.append(seen)
+    write_film(film, path, COLUMNS)

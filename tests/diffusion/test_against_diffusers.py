@@ -65,13 +65,10 @@ def agree(one: list[torch.Tensor], other: list[torch.Tensor], tolerance: float =
 
 
 @pytest.mark.parametrize(("kind", "name"), [(EPS, "epsilon"), (V, "v_prediction")])
-@pytest.mark.parametrize("spacing", ["trailing", "leading", "linspace"])
+@pytest.mark.parametrize("spacing", ["trailing", "leading"])
 def test_ddim(kind, name, spacing):
     scheduler = peers.DDIMScheduler(clip_sample=False, prediction_type=name, timestep_spacing=spacing)
     scheduler.set_timesteps(20)
-    if spacing == "linspace":
-        # diffusers steps by T / n from each of these uneven times; the grid itself is tested elsewhere.
-        return
     seen, _ = ours(ancestral.ddim(), grid.GRIDS[spacing](LINEAR, 20), kind, start())
     agree(seen, theirs(scheduler, start()))
 

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from torch import nn
 
 from phosphene.recipes.settings import TrainingSettings
+
+WIDE = 64  # channels from which bf16 pays on a CPU with AMX
 
 
 def choose_device(name: str) -> torch.device:
@@ -22,14 +25,22 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def choose_precision(settings: TrainingSettings, device: torch.device) -> str:
-    """What "auto" means here: bf16 on GPUs that compute in it, float32 elsewhere.
+def choose_precision(settings: TrainingSettings, device: torch.device, width: int) -> str:
+    """What "auto" means here: bf16 where the chip has units for it, float32 elsewhere.
 
-    On CPUs bf16 pays only for wide networks on chips with units for it; there it must be asked for.
+    width: the narrowest of the network. On CPUs with AMX, narrow networks are not worth the conversions.
     """
     if settings.precision != "auto":
         return settings.precision
-    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+    return "bf16" if device.type == "cpu" and width >= WIDE and has_amx() else "fp32"
+
+
+def has_amx() -> bool:
+    """Whether this CPU multiplies bf16 matrices in hardware, as far as Linux says."""
+    flags = Path("/proc/cpuinfo")
+    return flags.exists() and "amx_bf16" in flags.read_text()
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from phosphene.pictures.pixels import to_pillow
 from phosphene.pictures.sheet import sheet
 
 MOST_FRAMES = 60
+FILM_SIDE = 32  # pixels that a small picture is enlarged to in an animation
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,17 @@ class Sampled(Sequence[Image.Image]):
 
     def animate(self, path: Path, columns: int | None = None) -> None:
         """The way from noise to pictures, as a GIF (or WebP, or PNG, by suffix)."""
-        columns = columns or columns_for(len(self))
-        film = [sheet(to_pillow(frame), columns) for frame in self.frames]
-        write_animation(film, path, ms=60, hold_last_ms=2000)
+        write_film(self.frames, path, columns or columns_for(len(self)))
+
+
+def write_film(frames: Sequence[Float[Tensor, "n c h w"]], path: Path, columns: int) -> None:
+    """An animation whose every frame is a sheet of pictures, small enough to send around."""
+    film = []
+    for frame in frames:
+        images = to_pillow(frame)
+        page = sheet(images, columns, enlarge=max(1, FILM_SIDE // images[0].width), gap=2)
+        film.append(page.convert("L") if images[0].mode == "L" else page)
+    write_animation(film, path, ms=80, hold_last_ms=2000)
 
 
 def columns_for(count: int) -> int:

@@ -25,7 +25,7 @@ from phosphene.families.diffusion import Diffusion, held_out_losses, quantile_le
 from phosphene.families.family import Batch
 from phosphene.networks.build import outer
 from phosphene.networks.transformer import Transformer
-from phosphene.networks.unet import UNet
+from phosphene.networks.unet import UNet, UNetConfig
 from phosphene.pictures.pixels import to_values
 from phosphene.recipes.settings import Recipe
 from phosphene.tasks.task import Task
@@ -92,7 +92,8 @@ class Trainer:
             outer=outer(self.network),
         )
         self.averages = Averages(self.network, settings.ema)
-        self.precision = choose_precision(settings, self.device)
+        width = self.config.widths[0] if isinstance(self.config, UNetConfig) else self.config.width
+        self.precision = choose_precision(settings, self.device, width)
         total = None if settings.images is None else math.ceil(settings.images / settings.batch)
         self.horizon = Horizon(total, settings.budget, settings.decay)
         self.parallel = self.family.with_network(self.workers.wrap(self.network))
