@@ -53,7 +53,7 @@ def test_digits(root, monkeypatch):
     assert np.array_equal(labels(data), target)
     assert data.classes == tuple("0123456789")
     assert data.report.found == data.report.used == 1797
-    assert data.report.notes == {"size 8 chosen for a median short side of 8": 1797}
+    assert data.report.notes == {}
     no_decoding(monkeypatch)
     again = prepare(find("digits"), size=8)
     assert again.fingerprint == data.fingerprint
@@ -162,7 +162,7 @@ def test_notes_and_progress_and_other_files(tmp_path):
     report = prepare(find(folder), on_progress=lambda done, total: seen.append((done, total))).report
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert report.notes == {
-        "size 32 chosen for a median short side of 40": 4,
+        "brought to 32x32, for a median short side of 40": 4,
         "cropped to the centre square": 2,
         "enlarged": 1,
     }

@@ -60,9 +60,9 @@ def test_order_of_convergence_on_a_gaussian(solver, order):
 def test_order_of_one_step_with_an_exact_past(solver, order):
     """From exact x and exact earlier answers, one step of a method of order p errs by h^(p + 1)."""
     data, x = one_gaussian(), 3 * points(1, 1, 1, 1)
-    counts, errors = [50, 100, 200, 400], []
+    counts, errors = [40, 80, 160, 320], []
     for steps in counts:
-        ratio = torch.exp(-torch.arange(-2, 18, dtype=torch.float64) * 2 / steps)
+        ratio = torch.exp(-1 - torch.arange(-2, 18, dtype=torch.float64) * 2 / steps)
         levels = schedule.preserving(ratio)
         truth = [
             exact.gaussian_flow(
@@ -74,7 +74,7 @@ def test_order_of_one_step_with_an_exact_past(solver, order):
         update = list(solver(levels))[2].update
         reached = update(truth[2], said[1], said[0], said[2], torch.zeros(()))[0]
         errors.append(float((reached - truth[3]).abs()))
-    assert slope(counts, errors) == pytest.approx(order + 1, abs=0.1)
+    assert slope(counts, errors) == pytest.approx(order + 1, abs=0.15)
 
 
 @pytest.mark.parametrize("steps", [1, 3, 12, 40])
