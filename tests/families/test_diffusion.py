@@ -75,6 +75,18 @@ def test_edm_is_its_loss():
     torch.testing.assert_close(family.loss("network", given), expected, rtol=2e-4, atol=1e-5)
 
 
+def test_min_snr_counts_errors_of_the_picture():
+    """min(SNR, 5) |x0 - x0_hat|^2, whatever is predicted (Hang 2023); here v on the cosine schedule."""
+    family, given = Diffusion(Says(), RECIPES["v"].diffusion), batch()
+    level = family.levels(given)
+    a, s = (value.float().reshape(-1, 1, 1, 1) for value in level)
+    x = a * given.x0 + s * noise.normal(given.key, given.step, (1, 2, 2))
+    said = Says()(x, 1000 * torch.atan(level.ratio).float() * 2 / math.pi, Condition())
+    error = ((given.x0 - (a * x - s * said)) ** 2).flatten(1).mean(1)
+    expected = ((a / s).flatten() ** 2).clamp(max=5) * error
+    torch.testing.assert_close(family.loss("network", given), expected, rtol=2e-4, atol=1e-5)
+
+
 def test_strata_cover_the_density_in_every_batch():
     family, rows = Diffusion(Says(), DiffusionSettings(density="uniform")), 10
     for step in range(5):
