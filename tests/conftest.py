@@ -61,3 +61,13 @@ def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 def small(*more: str) -> list[str]:
     """--set options of the small network, and more."""
     return [word for assignment in (*SMALL, *more) for word in ("--set", assignment)]
+
+
+def trained(out: Path, images: int) -> Path:
+    """A run of the small network on the digits, made through Python."""
+    import phosphene
+    from phosphene.recipes.settings import parse_assignment
+
+    settings = dict(map(parse_assignment, SMALL))
+    phosphene.train("digits", out=out, images=images, batch=64, settings=settings, progress=False)
+    return out

@@ -13,19 +13,12 @@ from phosphene.diffusion.noise import keys, normal
 from phosphene.pictures.embedded import read_settings
 from phosphene.recipes.presets import RECIPES
 from phosphene.training.checkpoint import load
-from tests.conftest import small
+from tests.conftest import small, trained
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of the small network, made once through Python."""
-    from phosphene.recipes.settings import parse_assignment
-    from tests.conftest import SMALL
-
-    out = tmp_path_factory.mktemp("runs") / "digits"
-    settings = dict(map(parse_assignment, SMALL))
-    phosphene.train("digits", out=out, images=1280, batch=64, settings=settings, progress=False)
-    return out
+    return trained(tmp_path_factory.mktemp("runs") / "digits", images=1280)
 
 
 def pixels(path: Path) -> np.ndarray:

@@ -8,18 +8,12 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-import phosphene
-from tests.conftest import SMALL, small
+from tests.conftest import small, trained
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from phosphene.recipes.settings import parse_assignment
-
-    out = tmp_path_factory.mktemp("runs") / "digits"
-    settings = dict(map(parse_assignment, SMALL))
-    phosphene.train("digits", out=out, images=128, batch=64, settings=settings, progress=False)
-    return out
+    return trained(tmp_path_factory.mktemp("runs") / "digits", images=128)
 
 
 @pytest.fixture

@@ -54,11 +54,6 @@ def log_snr(schedule: Schedule, steps: int) -> Level:
     return _then_clean(schedule.at(torch.linspace(high, low, steps, dtype=torch.float64).exp()))
 
 
-def between(grid: Level, noisiest: float) -> Level:
-    """The part of a grid at or below a ratio sigma / alpha (SDEdit's way in)."""
-    return grid.rows(grid.ratio <= noisiest)
-
-
 def _then_clean(level: Level) -> Level:
     one = torch.ones(1, dtype=torch.float64)
     return Level(torch.cat([level.alpha, one]), torch.cat([level.sigma, 0 * one]))

@@ -9,6 +9,7 @@ step, with the mean held fixed (Nichol & Dhariwal 2021, section 3.1).
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from jaxtyping import Float
@@ -40,11 +41,11 @@ class Diffusion:
         """The same diffusion around another network (averaged weights, a data-parallel wrapper)."""
         return replace(self, network=network)
 
-    @property
+    @cached_property
     def schedule(self) -> Schedule:
         return SCHEDULES[self.settings.schedule]()
 
-    @property
+    @cached_property
     def prediction(self) -> Prediction:
         # EDM's noise levels have no time of their own.
         heard = hear_log_ratio if self.settings.schedule == "edm" else hear_timestep(self.schedule)

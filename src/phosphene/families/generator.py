@@ -13,7 +13,6 @@ from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from phosphene import files
-from phosphene.diffusion.level import like
 from phosphene.diffusion.noise import keys
 from phosphene.diffusion.plan import sample
 from phosphene.families.asked import Asked
@@ -152,7 +151,7 @@ class Generator:
                     watch(done, calls * plan.evaluations)
                 last = n == plan.evaluations
                 if trajectory and (last or n % stride == 0):
-                    film.append((x if last else x / like_scale(scale[n], x)).cpu())
+                    film.append((x if last else x / float(scale[n])).cpu())
 
             denoise = asked.guide(self.family.denoise, len(rows), self.device)
             condition = self.task.asked(labels[start : start + batch]).each(lambda t: t.to(self.device))
@@ -197,10 +196,6 @@ class _Made(Settings):
     seed: int
     picture: int
     label: int | str | None
-
-
-def like_scale(scale: Tensor, x: Tensor) -> Tensor:
-    return like(scale.expand(len(x)).to(x.device), x)
 
 
 def _each(label: Labels, n: int) -> list[Label | None]:

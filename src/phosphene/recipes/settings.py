@@ -174,14 +174,14 @@ def changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
     """
     values = recipe.model_dump(mode="json")
     for dotted, value in changes.items():
-        place, fields = values, ""
+        place = values
         *sections, field = dotted.split(".")
         for section in sections:
             if not isinstance(place.get(section), dict):
                 raise ValueError(
                     unknown(dotted, section, [k for k, v in place.items() if isinstance(v, dict)])
                 )
-            place, fields = place[section], f"{fields}{section}."
+            place = place[section]
         if dotted == "network.kind" and value in NETWORKS and value != values["network"]["kind"]:
             values["network"] = NETWORKS[value]().model_dump(mode="json")
             continue
