@@ -54,9 +54,10 @@ class Rows(NamedTuple):
 class Loader:
     """Batches of the given pictures of a data set, as values on a device.
 
-    rank, world: worker r of w takes rows [r * batch / w, (r + 1) * batch / w) of each batch.
+    rank, world: worker r of w takes rows [r * batch / w, (r + 1) * batch / w) of each batch. All take equally
+    many: the mean of their gradients is the batch's only then, and their numbers of parts are equal.
     resident: up to how many bytes of pictures are kept on the device; more are read from the cache file.
-    Raises ValueError for a batch larger than the number of pictures or smaller than the number of workers.
+    Raises ValueError for a batch larger than the number of pictures or that the workers do not divide.
     """
 
     def __init__(
@@ -75,8 +76,11 @@ class Loader:
                 f"batch {batch} is more than the {len(indices)} training pictures: "
                 f"pass --batch {len(indices)} or less"
             )
-        if batch < world:
-            raise ValueError(f"batch {batch} is less than one picture for each of {world} workers")
+        if batch % world:
+            raise ValueError(
+                f"batch {batch} does not divide into {world} workers: "
+                f"pass --batch {(batch // world + 1) * world} or another multiple of {world}"
+            )
         assert 0 <= rank < world
         self.dataset, self.indices, self.batch_size, self.seed = dataset, indices, batch, seed
         self.device = torch.device(device)
