@@ -4,6 +4,7 @@ import json
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from safetensors.torch import load_file
 from phosphene.recipes.presets import RECIPES
 from phosphene.recipes.settings import changed, parse_assignment
 from phosphene.training import checkpoint
+from phosphene.training.folder import RunFolder, create
 from phosphene.training.horizon import Horizon
 from phosphene.training.train import start
 from phosphene.training.trainer import Diverged, Trainer
@@ -64,16 +66,21 @@ def assert_same_run(one: Path, other: Path) -> None:
 
 
 def test_a_run_killed_anywhere_ends_with_the_same_bits(tmp_path):
-    """SIGKILL at random moments, with a checkpoint always being written, until the run gets through."""
+    """SIGKILL before the first checkpoint, then at random moments, with a checkpoint always being written."""
     subprocess.run(train_words(tmp_path / "whole"), env=environment(), check=True, capture_output=True)
     often = ["--set", "training.checkpoint=0.2"]
     words = [*train_words(tmp_path / "killed"), *often]
+    recipe, state = tmp_path / "killed" / "recipe.toml", tmp_path / "killed" / "state"
     chance, kills, done = random.Random(0), 0, False
     while not done:
         process = subprocess.Popen(words, env=environment(), stderr=subprocess.DEVNULL)
-        state = tmp_path / "killed" / "state"
-        if kills < 2:
-            before = time.time()
+        before = time.time()
+        if kills == 0:
+            while not recipe.exists() and process.poll() is None:
+                time.sleep(0.001)
+            process.kill()
+            assert not checkpoint.any_in(state)
+        elif kills < 3:
             while not list(state.glob("step-*")) and process.poll() is None:
                 time.sleep(0.01)
             seen = {path.name for path in state.glob("step-*")}
@@ -86,8 +93,45 @@ def test_a_run_killed_anywhere_ends_with_the_same_bits(tmp_path):
         assert code in (0, -signal.SIGKILL)
         done, kills = code == 0, kills + (code != 0)
         words = command("train", "--resume", tmp_path / "killed", "--quiet")
-    assert kills >= 1
+    assert kills >= 2
     assert_same_run(tmp_path / "whole", tmp_path / "killed")
+
+
+def test_a_new_run_killed_before_any_operation_on_files_can_be_started_or_resumed(tmp_path):
+    """Whatever `create` had done, it finds an empty folder or a run to resume; with force a new one."""
+
+    def survives(operations: int, force: bool) -> bool:
+        child = os.fork()
+        if child == 0:
+            left = operations
+
+            def die(event: str, _: object) -> None:
+                nonlocal left
+                left -= event in {"open", "os.rename", "os.mkdir", "os.remove", "os.rmdir"}
+                if left < 0:
+                    os._exit(9)
+
+            sys.addaudithook(die)
+            create(tmp_path / "r", recipe(), force)
+            os._exit(0)
+        return os.waitpid(child, 0)[1] == 0
+
+    for force in (False, True):
+        operations, alive = 0, False
+        while not alive:
+            shutil.rmtree(tmp_path / "r", ignore_errors=True)
+            if force:
+                create(tmp_path / "r", recipe(), False)
+                (tmp_path / "r" / "state").mkdir()
+                (tmp_path / "r" / "model").mkdir()
+            alive = survives(operations, force)
+            folder = RunFolder(tmp_path / "r")
+            if folder.recipe.exists():
+                assert folder.read_recipe() == recipe()
+            create(tmp_path / "r", recipe(), force or folder.recipe.exists())
+            assert [path.name for path in (tmp_path / "r").iterdir()] == ["recipe.toml"]
+            operations += 1
+        assert operations > 3
 
 
 def test_a_damaged_checkpoint_is_named_and_the_one_before_is_taken(cli, tmp_path):
@@ -207,8 +251,29 @@ def assert_named_row(wanted, named: str, level: float) -> None:
     assert level == pytest.approx(float(ratio), rel=1e-3)
 
 
+def two_workers(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    """What `phosphene` does as two gloo ranks of torchrun."""
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "phosphene"]
+    return subprocess.run(
+        [sys.executable, *torchrun, *map(str, words)],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def test_a_batch_that_workers_do_not_divide_is_refused_before_anything_is_written(tmp_path):
+    words = ["--images", "330", "--batch", "33", "--quiet", *small("training.accumulate=17")]
+    done = two_workers("train", "digits", "--out", tmp_path / "r", *words)
+    assert done.returncode != 0
+    assert "phosphene: batch 33 does not divide into 2 workers: pass --batch 34 or" in done.stderr
+    assert not (tmp_path / "r").exists()
+
+
 def test_two_workers_are_one(tmp_path):
-    """torchrun with two gloo ranks: the weights of one process on the same global batch."""
+    """torchrun with two gloo ranks, a batch in parts: the weights of one process on the same global batch."""
     common = ["--images", "640", "--batch", "32", "--quiet", *small("data.flip=true", "data.held_out=0.1")]
     subprocess.run(
         command("train", "digits", "--out", tmp_path / "one", *common),
@@ -216,14 +281,8 @@ def test_two_workers_are_one(tmp_path):
         check=True,
         capture_output=True,
     )
-    words = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "phosphene"]
-    done = subprocess.run(
-        [sys.executable, *words, "train", "digits", "--out", str(tmp_path / "two"), *common],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    parts = ["--set", "training.accumulate=3"]
+    done = two_workers("train", "digits", "--out", tmp_path / "two", *common, *parts)
     assert done.returncode == 0, done.stderr
     first, second = (checkpoint.load(tmp_path / name / "state") for name in ("one", "two"))
     assert first.step == second.step == 20

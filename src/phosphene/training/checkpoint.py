@@ -95,6 +95,11 @@ def load(folder: Path) -> Loaded:
     raise ValueError(f"{folder} has no checkpoint to resume from{reasons}")
 
 
+def any_in(folder: Path) -> bool:
+    """Whether a checkpoint was ever written below `folder`, good or damaged."""
+    return any(True for _ in _checkpoints(folder))
+
+
 def _checkpoints(folder: Path) -> Iterator[tuple[int, Path]]:
     """Step and place of each, the newest first; one being replaced (`.old`) comes after what replaces it."""
     matches = [re.fullmatch(r"step-(\d{8,})(\.old)?", path.name) for path in folder.glob("step-*")]

@@ -68,11 +68,12 @@ def create(root: Path, recipe: Recipe, force: bool) -> RunFolder:
                 f"out {root}: a run is here already; continue it with --resume {root}, "
                 "replace it with --force, or choose another --out"
             )
-        for part in PARTS:
+        for part in reversed(PARTS):  # the recipe last: until then it is a run, and can be replaced
             path = root / part
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    elif root.exists() and any(root.iterdir()):
+    elif root.exists() and any(not path.name.startswith(files.WRITING) for path in root.iterdir()):
         raise ValueError(f"out {root}: the folder is not empty and holds no run; choose another --out")
-    folder.metrics.parent.mkdir(parents=True, exist_ok=True)
-    folder.write_recipe(recipe)
+    root.mkdir(parents=True, exist_ok=True)
+    files.sweep(root)
+    folder.write_recipe(recipe)  # first: a folder with anything else in it is a run
     return folder

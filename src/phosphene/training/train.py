@@ -83,8 +83,9 @@ def resume(
 ) -> Outcome:
     """Goes on with a run from its newest good checkpoint; data need not be replayed.
 
+    A run that was killed before its first checkpoint begins again: step 0 is a function of the recipe.
     changes: settings of the run's end, such as {"training.images": 2_000_000}, to train longer.
-    Raises ValueError if there is nothing to resume from, or the data is not the same.
+    Raises ValueError if there is no run, all its checkpoints are damaged, or the data is not the same.
     """
     folder, chosen = RunFolder(root), choose_device(device)
     recipe = folder.read_recipe()
@@ -94,21 +95,30 @@ def resume(
         watcher = watcher if watcher and team.first else Watcher()
         data = prepare_data(recipe, watcher)
         trainer = build(recipe, data, chosen, team)
-        loaded = checkpoint.load(folder.state)
-        total = trainer.horizon.total
-        trainer.restore(loaded.step, loaded.tensors, loaded.facts)
-        if changes:
-            trainer.horizon.total = total
-            if team.first:
-                folder.write_recipe(recipe)
-        notes = tuple(
-            f"{name} is damaged ({reason}); going on from the checkpoint before"
-            for name, reason in loaded.damaged
-        )
+        notes = restore(trainer, folder.state, keep_total=not changes)
         if team.first:
-            metrics.rewind(folder.metrics, loaded.step)
+            if changes:
+                folder.write_recipe(recipe)
+            metrics.rewind(folder.metrics, trainer.step)
         watcher.begins(data, parameters(trainer.network), folder, notes)
         return _train(trainer, folder, watcher)
+
+
+def restore(trainer: Trainer, state: Path, keep_total: bool) -> tuple[str, ...]:
+    """Brings the trainer to the newest good checkpoint, if there ever was one. Returns what is to be said.
+
+    keep_total: the run ends at the step that the checkpoint knows of.
+    """
+    if not checkpoint.any_in(state):
+        return ("no checkpoint was written yet: beginning again",)
+    loaded, total = checkpoint.load(state), trainer.horizon.total
+    trainer.restore(loaded.step, loaded.tensors, loaded.facts)
+    if not keep_total:
+        trainer.horizon.total = total
+    return tuple(
+        f"{name} is damaged ({reason}); going on from the checkpoint before"
+        for name, reason in loaded.damaged
+    )
 
 
 def prepare_data(recipe: Recipe, watcher: Watcher) -> Dataset:
