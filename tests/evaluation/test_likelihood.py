@@ -10,6 +10,7 @@ from phosphene.diffusion.condition import Condition
 from phosphene.evaluation import likelihood
 from phosphene.pictures.pixels import to_bytes, to_values
 from tests.oracles import mixture, points
+from tests.second_device import LAZY
 
 SD, MEAN = 0.25, 0.1
 GAUSSIAN = exact.gaussian(torch.full((1, 2, 2), MEAN), SD)
@@ -149,3 +150,24 @@ def test_hutchinson_is_unbiased():
 def test_grids_of_ratio_serve_the_bound():
     levels = grid.log_snr(schedule.edm(), 5)
     assert bool((levels.rows(slice(0, -1)).sigma > 0).all())
+
+
+def test_both_bounds_are_the_same_on_a_second_device():
+    """A denoiser without tables, so that all that moves is the bounds' own."""
+
+    def shrink(x: torch.Tensor, level: schedule.Level, condition: Condition) -> torch.Tensor:
+        return x / (1 + level.ratio.reshape(-1, 1, 1, 1) ** 2).to(x) + 0.01 * x**2
+
+    pictures = to_bytes(MEAN + SD * points(3, 1, 2, 2))
+    parts, bits = [], []
+    for device in (LAZY, torch.device("cpu")):
+        there, key = pictures.to(device), noise.keys(0, range(3)).to(device)
+        parts.append(likelihood.elbo(shrink, there, nearly_clean(5), Condition(), key))
+        for exact_below in (256, 0):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(likelihood, "EXACT_BELOW", exact_below)
+                bits.append(likelihood.flow_bits_of_bytes(shrink, there, Condition(), key, tolerance=1e-2))
+    for one, other in zip(*parts, strict=True):
+        torch.testing.assert_close(one.cpu(), other, rtol=1e-5, atol=1e-6)
+    for one, other in zip(bits[:2], bits[2:], strict=True):
+        torch.testing.assert_close(one.bits, other.bits, rtol=1e-4, atol=1e-4)

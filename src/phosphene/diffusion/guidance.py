@@ -28,7 +28,7 @@ def extrapolate(weak: Tensor, strong: Tensor, scale: Tensor, x: Tensor) -> Tenso
 
 def _inside(scale: Tensor, level: Level, interval: tuple[float, float]) -> Tensor:
     low, high = interval
-    ratio = level.ratio.to(scale.device)
+    ratio = level.ratio
     return torch.where((ratio >= low) & (ratio <= high), scale, torch.ones_like(scale))
 
 

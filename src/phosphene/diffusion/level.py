@@ -44,5 +44,5 @@ class Level(NamedTuple):
 
 
 def like(value: Float[Tensor, " b"], x: Float[Tensor, "b *shape"]) -> Tensor:
-    """One number a row, shaped and typed to multiply the rows of x."""
-    return value.to(x.dtype).reshape(-1, *[1] * (x.ndim - 1))
+    """One number a row, shaped, typed and placed to multiply the rows of x."""
+    return value.to(x).reshape(-1, *[1] * (x.ndim - 1))

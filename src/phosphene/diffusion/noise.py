@@ -63,7 +63,9 @@ def words(key: Key, step: int | Int64[Tensor, " b"], count: int, stream: int) ->
     """`count` words of 32 random bits for each row."""
     assert 0 <= stream < STREAMS
     blocks = torch.arange((count + 3) // 4, device=key.seed.device)
-    turn = torch.as_tensor(step, device=key.seed.device) * STREAMS + stream
+    # Filled on the device: a number that is copied there would be waited for.
+    turn = step.to(blocks) if isinstance(step, Tensor) else torch.full_like(blocks[:1], step)
+    turn = turn * STREAMS + stream
     picture, seed = key.picture[:, None], key.seed[:, None]
     counter = (blocks, turn.reshape(-1, 1) & MASK, picture & MASK, picture >> 32 & MASK)
     drawn = philox(counter, (seed & MASK, seed >> 32 & MASK))

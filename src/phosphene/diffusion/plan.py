@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from phosphene.diffusion import noise as draw
@@ -50,9 +50,17 @@ class Plan(NamedTuple):
         """Network calls, NFE."""
         return self.update.shape[-3]
 
+    @property
+    def draws(self) -> Bool[Tensor, "*b n"]:
+        """Whether an evaluation takes fresh noise."""
+        return (self.update[..., -1] != 0).any(-1)
+
+    def to(self, device: torch.device | str) -> "Plan":
+        return Plan(self.level.to(device), self.update.to(device), self.spread.to(device))
+
     def at(self, n: Int64[Tensor, " b"]) -> "Plan":
         """The evaluation that each row of a batch of plans is at: a plan with one evaluation a row."""
-        row = torch.arange(len(n))
+        row = torch.arange(len(n), device=n.device)
         return Plan(self.level.rows((row, n)), self.update[row, n], self.spread[row, n])
 
 
@@ -117,30 +125,32 @@ def advance(
     key: Key,
     turn: Int64[Tensor, " b"],
     condition: Condition,
+    draws: bool = True,
 ) -> Float[Tensor, "b slots c *shape"]:
     """One evaluation for every row: the network's answer, then each row's own matrix.
 
     now: for each row the evaluation that it is at (`Plan.at`). turn: the number of each row's draw of noise.
+    draws: False says that no row takes noise here, and saves drawing it. The caller knows that from its own
+    copy of the plans (`Plan.draws`); a plan on a device could only be asked by waiting for the device.
     """
     x = slots[:, 0]
     x0, fraction = split(denoise(x, now.level, condition), x)
-    parts = [*slots.unbind(1), x0]
+    parts = [slots, x0[:, None]]
     update = now.update
-    if now.update[..., -1].any():
+    if draws:
         noise = draw.normal(key, turn, tuple(x.shape[1:])).to(x)
         if fraction is not None:
-            noise = noise * torch.exp(like(now.spread.to(x.device), x) * fraction.clamp(0, 1))
-        parts.append(noise)
+            noise = noise * torch.exp(like(now.spread, x) * fraction.clamp(0, 1))
+        parts.append(noise[:, None])
     else:
         update = update[..., :-1]
-    return torch.einsum("bij,bj...->bi...", update.to(x), torch.stack(parts, dim=1))
+    return torch.einsum("bij,bj...->bi...", update.to(x), torch.cat(parts, dim=1))
 
 
 def begin(plan: Plan, key: Key, shape: tuple[int, ...]) -> Float[Tensor, "b c *shape"]:
     """Pure noise for a batch of plans, at the scale that unit-variance data has at its first level."""
-    scale = torch.hypot(plan.level.alpha[:, 0], plan.level.sigma[:, 0])
     noise = draw.normal(key, 0, shape)
-    return like(scale.to(noise.device), noise) * noise
+    return like(torch.hypot(plan.level.alpha[:, 0], plan.level.sigma[:, 0]), noise) * noise
 
 
 def sample(
@@ -151,14 +161,17 @@ def sample(
     x: Float[Tensor, "b c *shape"] | tuple[int, ...],
     watch: Callable[[int, Tensor], None] | None = None,
 ) -> Float[Tensor, "b c *shape"]:
-    """Pictures, one for each row of `key`.
+    """Pictures, one for each row of `key`, made where `key` is.
 
     plans: one for all rows or one a row.   x: where to start, or the shape of one picture: pure noise.
     watch: called with the number of evaluations done and the current x, first with (0, x).
     """
-    rows = len(key.seed)
+    rows, device = len(key.seed), key.seed.device
     batch = same(plans, rows) if isinstance(plans, Plan) else stack(plans)
     assert len(batch.update) == rows
+    # The host decides from its own plans; all that the loop needs of them goes to the device before it.
+    draws = batch.draws.any(0).tolist()
+    batch = batch.to(device)
     if isinstance(x, tuple):
         x = begin(batch, key, x)
     slots = torch.zeros(rows, batch.update.shape[-2], *x.shape[1:], dtype=x.dtype, device=x.device)
@@ -166,8 +179,8 @@ def sample(
     for n in range(batch.evaluations):
         if watch is not None:
             watch(n, slots[:, 0])
-        turn = torch.full((rows,), n)
-        slots = advance(slots, denoise, batch.at(turn), key, turn + 1, condition)
+        turn = torch.full((rows,), n, device=device)
+        slots = advance(slots, denoise, batch.at(turn), key, turn + 1, condition, draws[n])
     if watch is not None:
         watch(batch.evaluations, slots[:, 0])
     return slots[:, 0]

@@ -13,6 +13,7 @@ exploding (alpha = 1) or straight (alpha + sigma = 1).
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float64
@@ -65,33 +66,50 @@ def from_betas(betas: Float64[Tensor, " T"]) -> Schedule:
     return _from_alphas(torch.cumprod(1 - betas, 0).sqrt())
 
 
+class _Table(NamedTuple):
+    """A discrete schedule: its levels after 0 .. T steps; ratios and their logarithms after 1 .. T."""
+
+    levels: Level
+    ratios: Float64[Tensor, " T"]
+    logs: Float64[Tensor, " T"]
+
+
 def _from_alphas(alphas: Float64[Tensor, " T"]) -> Schedule:
     """alphas[k - 1] is the share of signal after k steps. Between whole steps ln(ratio) is interpolated."""
     steps = len(alphas)
     sigmas = (1 - alphas**2).sqrt()
+    clean = torch.ones_like(alphas[:1])
+    levels = Level(torch.cat([clean, alphas]), torch.cat([0 * clean, sigmas]))
     ratios = sigmas / alphas
-    logs = ratios.log()
+    home = _Table(levels, ratios, ratios.log())
+    copies = {ratios.device: home}
+
+    def table(device: torch.device) -> _Table:
+        """The table where the times are, copied there once: each copy would be waited for."""
+        if device not in copies:
+            with torch.inference_mode(False):  # training may come after sampling
+                copies[device] = _Table(home.levels.to(device), home.ratios.to(device), home.logs.to(device))
+        return copies[device]
 
     def level(t: Tensor) -> Level:
         k = t * steps
         whole = k.round().long().clamp(0, steps)
         on_step = (k - whole).abs() < 1e-9
-        exact = Level(
-            torch.cat([torch.ones_like(alphas[:1]), alphas])[whole],
-            torch.cat([torch.zeros_like(sigmas[:1]), sigmas])[whole],
-        )
+        exact = table(t.device).levels.rows(whole)
         between = preserving(ratio(k))
         return Level(
             torch.where(on_step, exact.alpha, between.alpha), torch.where(on_step, exact.sigma, between.sigma)
         )
 
     def ratio(k: Tensor) -> Tensor:
+        _, ratios, logs = table(k.device)
         low = (k.floor().long() - 1).clamp(0, steps - 2)
         share = k - 1 - low
         # Below the first step the ratio falls to 0 in a straight line.
         return torch.where(k < 1, k * ratios[0], (logs[low] + share * (logs[low + 1] - logs[low])).exp())
 
     def time(ratio: Tensor) -> Tensor:
+        _, ratios, logs = table(ratio.device)
         low = (torch.searchsorted(ratios, ratio, right=True) - 1).clamp(0, steps - 2)
         share = (ratio.log() - logs[low]) / (logs[low + 1] - logs[low])
         inside = low + 1 + share

@@ -60,10 +60,10 @@ def elbo(
 
     grid: levels from noise to nearly clean (a sampling grid without its clean end); more are tighter.
     """
-    x = to_values(pictures)
+    x, grid = to_values(pictures), grid.to(pictures.device)
     scale = 1 / (math.log(2) * x[0].numel())
     cleanest = grid.rows(-1)
-    eps = noise.normal(key, len(grid.alpha), tuple(x.shape[1:]))
+    eps = noise.normal(key, len(grid.alpha), tuple(x.shape[1:])).to(x)
     seen = x.double() + cleanest.ratio * eps.double()
     first = grid.rows(0).snr
     # KL(N(alpha x, sigma^2) | N(0, sigma^2)) = SNR |x|^2 / 2.
@@ -79,9 +79,10 @@ def diffusion_term(
     denoise: Denoise, x: Float[Tensor, "b *shape"], grid: Level, condition: Condition, key: Key
 ) -> Float64[Tensor, " b"]:
     """sum (SNR_{i-1} - SNR_i) / 2 |x - D(x_i)|^2 in nats, over the steps of a grid that starts with noise."""
-    total = torch.zeros(len(x), dtype=torch.float64)
+    grid = grid.to(x.device)
+    total = torch.zeros(len(x), dtype=torch.float64, device=x.device)
     for i in range(len(grid.alpha) - 1):
-        level = grid.rows(torch.full((len(x),), i))
+        level = grid.rows(torch.full((len(x),), i, device=x.device))
         noisy = level.add(x, noise.normal(key, i, tuple(x.shape[1:])).to(x))
         said, _ = split(denoise(noisy, level, condition), noisy)
         gain = grid.rows(i + 1).snr - grid.rows(i).snr
@@ -93,10 +94,11 @@ def decoder_term(
     seen: Float64[Tensor, "b c h w"], pictures: UInt8[Tensor, "b c h w"], level: Level
 ) -> Float64[Tensor, " b"]:
     """-ln p(k | x_0) in nats: which byte each slightly noisy value x_0 / alpha_0 was, all equally likely."""
-    nats = []
-    for values, k in zip(seen.flatten(1), pictures.flatten(1).long(), strict=True):
-        logits = -((values[:, None] - VALUES) ** 2) * level.snr / 2
-        nats.append((torch.logsumexp(logits, 1) - logits.gather(1, k[:, None])[:, 0]).sum())
+    nats, every = [], VALUES.to(seen.device)
+    seen, k = seen.flatten(1)[:, :, None], pictures.flatten(1).long()[:, :, None]
+    for row in range(len(seen)):
+        logits = -((seen[row] - every) ** 2) * level.snr / 2
+        nats.append((torch.logsumexp(logits, 1) - logits.gather(1, k[row])[:, 0]).sum())
     return torch.stack(nats)
 
 
@@ -128,15 +130,15 @@ def probability_flow(
         nonlocal calls
         calls += 1
         y = torch.from_numpy(state[: rows * dimensions].reshape(shape)).to(values).requires_grad_()
-        level = exploding(torch.full((rows,), math.exp(s), dtype=torch.float64))
+        level = exploding(torch.full((rows,), math.exp(s), dtype=torch.float64, device=y.device))
         with torch.enable_grad():
             x0, _ = split(denoise(y, level, condition), y)
             slope = y - x0
         spread = divergence(slope, y)
-        return np.concatenate([slope.detach().double().numpy().ravel(), spread.double().numpy()])
+        return np.concatenate([on_host(slope.detach()), on_host(spread)])
 
     start, end = (math.log(ratio) for ratio in span)
-    begin = np.concatenate([values.double().numpy().ravel(), np.zeros(rows)])
+    begin = np.concatenate([on_host(values), np.zeros(rows)])
     solved = solve_ivp(rate, (start, end), begin, method="RK45", rtol=tolerance, atol=tolerance)
     assert solved.success, solved.message
     last = torch.from_numpy(solved.y[:, -1])
@@ -157,15 +159,19 @@ def flow_bits_of_bytes(
     """Bits per dimension of pictures of bytes: uniform noise fills each bin (Theis 2016), of width 1/128."""
     shape = tuple(pictures.shape[1:])
     spread = (noise.uniform(key, 0, shape, noise.DEQUANTIZE) - 0.5) * BIN
-    flow = probability_flow(
-        denoise, (to_values(pictures).double() + spread).float(), condition, key, span, tolerance
-    )
+    values = (to_values(pictures).double() + spread.to(pictures.device)).float()
+    flow = probability_flow(denoise, values, condition, key, span, tolerance)
     return flow._replace(bits=flow.bits - math.log2(BIN))
+
+
+def on_host(value: Tensor) -> np.ndarray:
+    """All values in a row, as SciPy takes them."""
+    return value.double().cpu().numpy().ravel()
 
 
 def exact_divergence(slope: Tensor, y: Tensor) -> Float[Tensor, " b"]:
     """The trace of d slope / d y of each row: rows do not touch, so one derivative serves them all."""
-    total = torch.zeros(len(y), dtype=y.dtype)
+    total = torch.zeros(len(y), dtype=y.dtype, device=y.device)
     flat = slope.flatten(1)
     for i in range(flat.shape[1]):
         (gradient,) = torch.autograd.grad(flat[:, i].sum(), y, retain_graph=True)

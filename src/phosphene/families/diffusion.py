@@ -70,7 +70,7 @@ class Diffusion:
         assert player == "network"
         level = self.levels(batch)
         eps = noise.normal(batch.key, batch.step, tuple(batch.x0.shape[1:])).to(batch.x0)
-        return self.loss_at(batch, level.to(batch.x0.device), eps)
+        return self.loss_at(batch, level, eps)
 
     def loss_at(self, batch: Batch, level: Level, eps: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
         """The loss of each row at given levels, with given noise."""
@@ -93,8 +93,8 @@ class Diffusion:
         s = schedule.level((schedule.time(level.ratio) - 1 / schedule.steps).clamp(min=0))
         q = posterior(level, s)
         # At the last step beta_tilde is 0; as in the authors' code, that of the step before stands in.
-        two, one = (schedule.level(torch.full((1,), k / schedule.steps, dtype=torch.float64)) for k in (2, 1))
-        small = torch.maximum(q.small, posterior(two, one).small.to(q.small))
+        two, one = (schedule.level(torch.full_like(level.alpha[:1], k / schedule.steps)) for k in (2, 1))
+        small = torch.maximum(q.small, posterior(two, one).small)
         low, high = like(small.log(), x0), like(q.large.log(), x0)
         log_variance = low + fraction * (high - low)
         gap = (like(q.of_x0, x0) * (x0 - x0_hat)) ** 2
