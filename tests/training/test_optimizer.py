@@ -8,6 +8,9 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.optim import AdamW
 
+from phosphene.networks import build as networks
+from phosphene.networks.transformer import TransformerConfig
+from phosphene.networks.unet import UNetConfig
 from phosphene.training.muon import Muon
 from phosphene.training.optimizer import (
     Optimizers,
@@ -94,6 +97,26 @@ def test_head_tied_to_an_embedding_is_an_embedding():
     network["head"].weight = network["label"].weight
     found = places(network, build(network, learning_rate=1.0, weight_decay=0.1, muon=True))
     assert found == {"head.weight": (AdamW, 0.0)}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        UNetConfig(1, 1, widths=(8, 8), attention=(False, True), classes=5, token_width=6, augment=9),
+        TransformerConfig(1, 1, 2, 16, 1, 8, classes=5, token_width=6, augment=9),
+    ],
+    ids=["unet", "transformer"],
+)
+def test_tables_of_our_networks_are_embeddings(config: UNetConfig | TransformerConfig):
+    """Labels' rows and the null token: neither orthogonalized nor decayed."""
+    network = networks.build(config)
+    found = places(
+        network,
+        build(network, learning_rate=1.0, weight_decay=0.1, muon=True, outer=networks.outer(network)),
+    )
+    assert found["embedding.label.weight"] == (AdamW, 0.0)
+    assert found["embedding.tokens.null"] == (AdamW, 0.0)
+    assert found["embedding.tokens.linear.weight"] == (Muon, 0.1)
 
 
 def test_only_matrices_need_no_adamw():

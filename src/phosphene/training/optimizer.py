@@ -13,7 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
+from phosphene.networks.embedding import LabelEmbedding
 from phosphene.training.muon import Muon
+
+EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag, LabelEmbedding)  # tables: a row is a thing's own vector
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def build(
     embedded = {
         weight
         for module in network.modules()
-        if isinstance(module, nn.Embedding | nn.EmbeddingBag)
+        if isinstance(module, EMBEDDINGS)
         for weight in module.parameters()
     }
     hidden, decayed, free = [], [], []
