@@ -25,6 +25,7 @@ ROOMS = (
     ("diffusion",),
     ("pictures",),
     ("recipes",),
+    ("kernels",),
     ("files", "version"),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(ROOMS) for room in rooms}

@@ -70,6 +70,12 @@ def sweep(folder: Path) -> None:
             stale.unlink()
 
 
+def cache() -> Path:
+    """Where what can be made again is kept: $PHOSPHENE_CACHE or ~/.cache/phosphene."""
+    given = os.environ.get("PHOSPHENE_CACHE")
+    return Path(given) if given else Path.home() / ".cache" / "phosphene"
+
+
 def sha256(path: Path) -> str:
     """The SHA-256 of a file's bytes, 64 hexadecimal digits."""
     with path.open("rb") as file:

@@ -22,6 +22,7 @@ from typing import BinaryIO, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
+from phosphene import files
 from phosphene.data.dataset import Dataset, Report
 from phosphene.data.sources import Source
 from phosphene.pictures import fitting
@@ -69,16 +70,10 @@ def prepare(
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         digests = list(_mapped(pool, lambda number: _digest(source.read(number)), len(source.names)))
         key = _key(source.names, digests, settings)
-        entry = root() / key
+        entry = files.cache() / key
         if not entry.is_dir():
             _write(entry, source, settings, pool, on_progress or (lambda _done, _total: None))
     return _load(entry, source, len(digests) - len(set(digests)), why)
-
-
-def root() -> Path:
-    """Where entries are kept."""
-    given = os.environ.get("PHOSPHENE_CACHE")
-    return Path(given) if given else Path.home() / ".cache" / "phosphene"
 
 
 def _own_size(source: Source) -> tuple[int, dict[str, int]]:

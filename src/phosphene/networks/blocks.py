@@ -1,8 +1,8 @@
 """The parts of a U-Net: residual blocks that hear the embedding e, and the steps between resolutions.
 
-    block: x + conv(silu(hear(conv(silu(norm(x))), e)))
-    added: hear(h, e) = norm(h + A e)                                   (Ho et al. 2020)
-    scaled: hear(h, e) = norm(h) (1 + s) + t,  (s, t) = A e             (Dhariwal & Nichol 2021)
+    block: x + conv(hear(conv(silu(norm(x))), e))
+    added: hear(h, e) = silu(norm(h + A e))                             (Ho et al. 2020)
+    scaled: hear(h, e) = silu(norm(h) (1 + s) + t),  (s, t) = A e       (Dhariwal & Nichol 2021)
 
 The embedding comes with its SiLU applied, once for all blocks.
 """
@@ -14,49 +14,50 @@ from torch.nn import functional
 
 from phosphene.networks.attention import PixelAttention, PixelCrossAttention, zeroed
 from phosphene.networks.embedding import Tokens
+from phosphene.networks.layers import Conv3x3, Norm
 
 
 class Added(nn.Module):
     """The embedding is added before the norm."""
 
-    def __init__(self, width: int, e: int, norm: nn.Module) -> None:
+    def __init__(self, width: int, e: int, norm: Norm) -> None:
         super().__init__()
         self.norm = norm
         self.linear = nn.Linear(e, width)
 
     def forward(self, h: Float[Tensor, "b c h w"], e: Float[Tensor, "b e"]) -> Float[Tensor, "b c h w"]:
-        return self.norm(h + self.linear(e)[:, :, None, None])
+        return self.norm(h + self.linear(e)[:, :, None, None], silu=True)
 
 
 class Scaled(nn.Module):
     """The embedding scales and shifts what the norm made."""
 
-    def __init__(self, width: int, e: int, norm: nn.Module) -> None:
+    def __init__(self, width: int, e: int, norm: Norm) -> None:
         super().__init__()
         self.norm = norm
         self.linear = nn.Linear(e, 2 * width)
 
     def forward(self, h: Float[Tensor, "b c h w"], e: Float[Tensor, "b e"]) -> Float[Tensor, "b c h w"]:
-        scale, shift = self.linear(e)[:, :, None, None].chunk(2, dim=1)
-        return self.norm(h) * (1 + scale) + shift
+        scale, shift = self.linear(e).chunk(2, dim=1)
+        return self.norm(h, scale, shift, silu=True)
 
 
 class ResidualBlock(nn.Module):
-    """norm, SiLU, conv, hear the embedding, SiLU, dropout, conv; the input is added, through a 1x1 conv where
-    the width changes."""
+    """norm, SiLU, conv, hear the embedding (SiLU with it), dropout, conv; the input is added, through a 1x1
+    conv where the width changes."""
 
-    def __init__(self, width: int, out: int, norm: nn.Module, hear: nn.Module, dropout: float) -> None:
+    def __init__(self, width: int, out: int, norm: Norm, hear: nn.Module, dropout: float) -> None:
         super().__init__()
         self.norm = norm
-        self.first = nn.Conv2d(width, out, 3, padding=1)
+        self.first = Conv3x3(width, out)
         self.hear = hear
         self.dropout = nn.Dropout(dropout)
-        self.last = zeroed(nn.Conv2d(out, out, 3, padding=1))
+        self.last = zeroed(Conv3x3(out, out))
         self.skip = nn.Identity() if width == out else nn.Conv2d(width, out, 1)
 
     def forward(self, x: Float[Tensor, "b c h w"], e: Float[Tensor, "b e"]) -> Float[Tensor, "b out h w"]:
-        h = self.hear(self.first(functional.silu(self.norm(x))), e)
-        return self.skip(x) + self.last(self.dropout(functional.silu(h)))
+        h = self.hear(self.first(self.norm(x, silu=True)), e)
+        return self.skip(x) + self.last(self.dropout(h))
 
 
 class Layer(nn.Module):
@@ -102,7 +103,7 @@ class Up(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(width, width, 3, padding=1)
+        self.conv = Conv3x3(width, width)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
         return self.conv(functional.interpolate(x, scale_factor=2, mode="nearest"))

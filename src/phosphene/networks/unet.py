@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
@@ -17,6 +18,7 @@ from phosphene.networks.attention import PixelAttention, PixelCrossAttention, ze
 from phosphene.networks.blocks import Added, Down, DownStage, Layer, ResidualBlock, Scaled, Up, UpStage
 from phosphene.networks.config import at_least, share
 from phosphene.networks.embedding import ConditionEmbedding, TimeEmbedding, join_picture
+from phosphene.networks.layers import Conv3x3, Norm
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class UNet(nn.Module):
         c, widths = config, config.widths
         time = TimeEmbedding(widths[0], c.embedding_width, c.cosine_first, c.frequency_shift)
         self.embedding = ConditionEmbedding(time, c.embedding_width, c.classes, c.token_width, c.augment)
-        self.enter = nn.Conv2d(c.in_channels, widths[0], 3, padding=1)
+        self.enter = Conv3x3(c.in_channels, widths[0])
         skips = [widths[0]]
         self.down = nn.ModuleList(down_stages(c, skips))
         low = widths[-1]
@@ -109,7 +111,7 @@ class UNet(nn.Module):
         )
         self.up = nn.ModuleList(up_stages(c, skips))
         self.norm = norm(c, widths[0])
-        self.leave = zeroed(nn.Conv2d(widths[0], c.out_channels, 3, padding=1))
+        self.leave = zeroed(Conv3x3(widths[0], c.out_channels))
 
     def forward(
         self, x: Float[Tensor, "b c h w"], noise: Float[Tensor, " b"], condition: Condition
@@ -122,7 +124,9 @@ class UNet(nn.Module):
                 raise ValueError(f"size {size}: this network takes multiples of {multiple}")
         e, tokens = self.embedding(noise, condition)
         e = functional.silu(e)
-        skips = [self.enter(join_picture(x, condition, self.config.in_channels))]
+        # Channels last, as the fast operators want it; pictures of one channel do not say what they are in.
+        entered = self.enter(join_picture(x, condition, self.config.in_channels))
+        skips = [entered.contiguous(memory_format=torch.channels_last)]
         for stage in self.down:
             skips += stage(skips[-1], e, tokens)
         x = skips[-1]
@@ -130,11 +134,11 @@ class UNet(nn.Module):
             x = part(x, e, tokens)
         for stage in self.up:
             x = stage(x, skips, e, tokens)
-        return self.leave(functional.silu(self.norm(x)))
+        return self.leave(self.norm(x, silu=True))
 
 
-def norm(config: UNetConfig, width: int) -> nn.GroupNorm:
-    return nn.GroupNorm(config.norm_groups, width, eps=config.eps)
+def norm(config: UNetConfig, width: int) -> Norm:
+    return Norm(config.norm_groups, width, eps=config.eps)
 
 
 def layer(config: UNetConfig, width: int, out: int, attends: bool, attention_norm: bool = True) -> Layer:

@@ -1,0 +1,142 @@
+"""The C++ operators: compiled on first use with the machine's own compiler, kept in the user's cache.
+
+They are plain functions over pointers, without torch's headers, so that compiling takes seconds and one build
+serves every version of torch. Threads are OpenMP's; torch has loaded its own libgomp before, and as that goes
+by the same name, both share one pool. Without a compiler everything works, slower, and it is said once.
+
+`PHOSPHENE_KERNELS=off` turns them off, `with plain():` for a part of a program.
+"""
+
+import ctypes
+import hashlib
+import logging
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from phosphene import files
+
+SOURCE = Path(__file__).parent / "source"
+FLAGS = ("-O3", "-march=native", "-std=c++17", "-fPIC", "-shared", "-fopenmp")
+# What vectors may assume: sums of products in one rounding, no traps; NaN and infinity keep their meaning.
+ARITHMETIC = ("-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math")
+
+F, N, S = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
+SIGNATURES = {
+    "group_norm_forward": (F, F, F, F, F, N, F, F, F, N, N, N, N, ctypes.c_double, S, S, S),
+    "group_norm_backward": (F, F, F, F, F, F, N, F, F, F, F, N, N, N, N, S, S, S),
+    "winograd_panels": (N,),
+    "winograd_weights": (F, ctypes.POINTER(N), S, N, N, F, S),
+    "winograd_forward": (F, F, F, F, N, N, N, N, N, F, N, S),
+    "winograd_weight_gradient": (F, F, F, ctypes.POINTER(N), F, N, N, N, N, N, F, N, S),
+}
+
+_plain: ContextVar[bool] = ContextVar("plain", default=False)
+
+
+class Built(NamedTuple):
+    """The loaded library, or why there is none."""
+
+    library: ctypes.CDLL | None
+    words: str
+
+
+@contextmanager
+def plain() -> Iterator[None]:
+    """Inside, every operator is its plain PyTorch twin: for derivatives of higher order, and to compare."""
+    token = _plain.set(True)
+    try:
+        yield
+    finally:
+        _plain.reset(token)
+
+
+def library() -> ctypes.CDLL | None:
+    """The operators, or None where they are not to be had or not wanted."""
+    return None if _plain.get() else built().library
+
+
+@cache
+def built() -> Built:
+    """Compiles and loads, once a process. What fails is logged as one line."""
+    if os.environ.get("PHOSPHENE_KERNELS") == "off":
+        return Built(None, "off by PHOSPHENE_KERNELS")
+    try:
+        loaded = ctypes.CDLL(str(compiled()))
+    except (OSError, ValueError) as error:
+        words = " ".join(str(error).split())
+        logging.getLogger("phosphene").warning(
+            "no C++ operators (%s); everything works, some of it slower", words
+        )
+        return Built(None, words)
+    for name, arguments in SIGNATURES.items():
+        function = getattr(loaded, name)
+        function.argtypes = arguments
+        function.restype = N if name == "winograd_panels" else None
+    return Built(loaded, "C++ operators, compiled for this CPU")
+
+
+def compiled() -> Path:
+    """The library's file, compiled if this source with this compiler on this CPU was not before.
+
+    Raises ValueError where there is no compiler or it refuses, OSError where nothing can be written.
+    """
+    compiler = os.environ.get("CXX") or next(filter(None, map(shutil.which, ("c++", "g++", "clang++"))), None)
+    if compiler is None:
+        raise ValueError("no C++ compiler: install g++ or clang++")
+    sources = sorted(SOURCE.glob("*.cpp"))
+    text = b"".join(path.read_bytes() for path in sorted(SOURCE.iterdir()) if path.is_file())
+    version = _run([compiler, "--version"])
+    told = "\n".join([compiler, version, _processor(), *FLAGS, *ARITHMETIC]).encode()
+    name = hashlib.sha256(text + told).hexdigest()[:16]
+    place = files.cache() / "kernels" / f"{name}.so"
+    if not place.is_file():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        made = place.with_name(f"{files.WRITING}{name}-{os.getpid()}.so")
+        try:
+            _run([compiler, *FLAGS, *ARITHMETIC, *map(str, sources), "-o", str(made)])
+            made.replace(place)
+        finally:
+            made.unlink(missing_ok=True)
+    return place
+
+
+def _run(command: list[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines()
+        raise ValueError(f"{command[0]}: {lines[0] if lines else f'exit code {done.returncode}'}")
+    return done.stdout
+
+
+def _processor() -> str:
+    """What -march=native depends on: a cache on a shared disk serves several machines."""
+    information = Path("/proc/cpuinfo")
+    if not information.exists():
+        return platform.processor() + platform.machine()
+    lines = information.read_text().splitlines()
+    return "\n".join(sorted({line for line in lines if line.startswith(("flags", "model name", "Features"))}))
+
+
+@cache
+def keep_buffers() -> None:
+    """Makes the C library keep freed memory instead of returning it: pages that come back from the system
+    are zeroed one fault at a time, which costs a large network a tenth of its time. Linux's glibc only."""
+    if platform.libc_ver()[0] == "glibc":
+        mallopt = ctypes.CDLL(None).mallopt
+        trim_threshold, mmap_max = -1, -4
+        mallopt(mmap_max, 0)
+        mallopt(trim_threshold, 2**31 - 1)
+
+
+def pointer(tensor: torch.Tensor | None) -> int | None:
+    return None if tensor is None else tensor.data_ptr()

@@ -1,0 +1,66 @@
+// Eight floats at a time, and the two ways in which they lie in memory: float32 and bfloat16.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+typedef float Vec __attribute__((vector_size(32)));
+typedef int32_t Ints __attribute__((vector_size(32)));
+typedef uint16_t Halves __attribute__((vector_size(16)));
+
+constexpr int LANES = 8;
+
+// bfloat16 is the upper half of a float32.
+struct bf16 {
+    uint16_t bits;
+};
+
+inline Vec splat(float value) { return value - Vec{}; } // minus: x + 0 is not x where x is -0
+
+inline Vec load(const float *from) {
+    Vec v;
+    memcpy(&v, from, sizeof v);
+    return v;
+}
+
+inline void store(float *to, Vec v) { memcpy(to, &v, sizeof v); }
+
+inline Vec load(const bf16 *from) {
+    Halves half;
+    memcpy(&half, from, sizeof half);
+    return (Vec)(__builtin_convertvector(half, Ints) << 16);
+}
+
+// Rounds to nearest, ties to even, as torch does. NaN stays NaN.
+inline void store(bf16 *to, Vec v) {
+    Ints bits = (Ints)v;
+    Ints rounded = bits + 0x7fff + ((bits >> 16) & 1);
+    Ints nan = v != v;
+    rounded = (rounded & ~nan) | (nan & 0x7fc00000);
+    Halves half = __builtin_convertvector((rounded >> 16) & 0xffff, Halves);
+    memcpy(to, &half, sizeof half);
+}
+
+inline Vec choose(Ints mask, Vec yes, Vec no) { return (Vec)(((Ints)yes & mask) | ((Ints)no & ~mask)); }
+
+// e^x to about 2 units in the last place: x = n ln 2 + r, |r| <= ln 2 / 2, a polynomial in r, n into the
+// exponent (the Cephes library's expf). Saturates beyond +-87; NaN stays NaN.
+inline Vec exp(Vec x) {
+    Vec clipped = choose(x > 87.0f, splat(87.0f), x);
+    clipped = choose(clipped < -87.0f, splat(-87.0f), clipped);
+    Vec magic = splat(12582912.0f); // 1.5 * 2^23: adding it rounds to an integer
+    Vec n = clipped * 1.44269504088896341f + magic;
+    Ints power = (Ints)n - (Ints)magic;
+    n = n - magic;
+    Vec r = clipped - n * 0.693359375f + n * 2.12194440e-4f;
+    Vec p = splat(1.9875691500e-4f);
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * r * r + r + 1.0f;
+    return (Vec)((Ints)p + (power << 23));
+}
+
+inline Vec sigmoid(Vec x) { return 1.0f / (1.0f + exp(-x)); }
