@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
+from jaxtyping import Int64
 from torch import Tensor, nn
 
 from phosphene.data.augment import edm_augment, flip
@@ -215,7 +216,7 @@ class Trainer:
         """The loss of the averaged weights on held-out pictures, by noise level, under fixed noise."""
         self.shadow.network.load_state_dict(self.averaged())
         levels = quantile_levels(self.family, HELD_OUT_LEVELS)
-        chosen = self.held_out[:HELD_OUT_PICTURES]
+        chosen = evenly(self.held_out, HELD_OUT_PICTURES)
         size = self.recipe.training.batch
         batches = [self.held_out_batch(chosen[i : i + size]) for i in range(0, len(chosen), size)]
         losses = held_out_losses(self.shadow, batches, levels)
@@ -270,3 +271,9 @@ class Trainer:
         optimizer.import_state(self.optimizers, dict(self.network.named_parameters()), groups["optimizer"])
         self.step, self.elapsed = step, facts["elapsed"]
         self.horizon.total = facts["total"]
+
+
+def evenly(numbers: Int64[np.ndarray, " n"], most: int) -> Int64[np.ndarray, " m"]:
+    """At most so many of the numbers, at even distances: of pictures in order of class, some of each."""
+    count = min(most, len(numbers))
+    return numbers[np.arange(count) * len(numbers) // count]
