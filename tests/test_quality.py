@@ -14,7 +14,7 @@ from phosphene.training.train import Watcher
 @pytest.mark.parametrize(("recipe", "least"), [("flow", 0.97), ("ddpm", 0.90)])
 def test_the_demonstration_makes_digits_that_can_be_read(recipe: str, least: float, tmp_path: Path):
     """ddpm's are read from the sheet alone: at 95%, 100 digits have a standard deviation of 2.2%."""
-    made = demo.run(recipe, tmp_path / "r", None, 0, 2, Watcher())
+    made = demo.look(demo.train(recipe, tmp_path / "r", None, 0, 2, Watcher()).folder)
     assert made.on_real > 0.98
     assert made.accuracy >= least
     assert min(made.by_class.values()) >= 0.5
@@ -32,7 +32,7 @@ def test_guidance_does_not_make_one_digit_of_each_class(tmp_path: Path):
     from phosphene.families.generator import load
     from phosphene.pictures.pixels import to_bytes
 
-    demo.run("flow", tmp_path / "r", None, 0, 2, Watcher())
+    demo.train("flow", tmp_path / "r", None, 0, 2, Watcher())
     new = load(tmp_path / "r").sample(400, label=[i % 10 for i in range(400)])
     data = prepare(find("digits"))
     assert data.labels is not None

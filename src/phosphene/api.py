@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from phosphene.cli import show
 from phosphene.cli.display import Display
 from phosphene.families.generator import Generator, load
 from phosphene.recipes.settings import Recipe
@@ -36,7 +37,7 @@ def train(
     settings: any of the recipe's values by name, {"training.learning_rate": 3e-4}.
     resume: a run's folder, to go on with it instead; only budget and images may be given anew.
     force: replace a run that is in the way. device: auto, cpu, cuda. threads: of the CPU.
-    progress: show it. Ctrl-C and SIGTERM save the run; `resume` goes on with it.
+    progress: show it. Ctrl-C and SIGTERM save the run, which is then said; `resume` goes on with it.
 
     Raises ValueError with one line for whatever cannot be trained, before anything is lost.
     """
@@ -56,4 +57,6 @@ def train(
         threads=threads,
         watcher=Display() if progress else Watcher(),
     )
+    if progress and outcome.first and not outcome.finished:
+        show.trained(outcome)
     return load(outcome.folder.root, device)

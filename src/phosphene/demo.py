@@ -19,7 +19,7 @@ from phosphene.pictures.sheet import sheet
 from phosphene.recipes.settings import Recipe, changed
 from phosphene.training.folder import RunFolder
 from phosphene.training.options import find_recipe, parse_budget, use_threads
-from phosphene.training.train import Watcher, start
+from phosphene.training.train import Outcome, Watcher, start
 
 COLUMNS, FRAMES = 10, 24
 READ = 1000  # digits that the classifier reads: 0.5% is one standard deviation at 97%
@@ -79,19 +79,23 @@ PACE: Mapping[str, Mapping[str, object]] = {
 }
 
 
-def run(
+def train(
     name: str, out: Path | None, budget: str | None, seed: int, threads: int | None, watcher: Watcher
-) -> Demo:
-    """Trains, samples and looks. A demonstration that is there is never overwritten."""
+) -> Outcome:
+    """The run of a demonstration. One that is there is never overwritten."""
     use_threads(threads)
     seconds = parse_budget(budget or ("80s" if name == "flow" else "240s"))
     place = out or files.fresh(Path("runs/demo"))
-    outcome = start(recipe(name, seconds, seed), place, watcher=watcher)
-    generator = load(outcome.folder.root)
+    return start(recipe(name, seconds, seed), place, watcher=watcher)
+
+
+def look(folder: RunFolder) -> Demo:
+    """Samples from a demonstration's run, and how well they can be read."""
+    generator = load(folder.root)
     made = generator.sample(
         COLUMNS * len(generator.classes), label=_by_row(generator), trajectory=True, batch=100
     )
-    samples = outcome.folder.samples
+    samples = folder.samples
     paths = (samples / "digits.png", samples / "noise-to-digits.gif", samples / "digits-to-noise.gif")
     samples.mkdir(exist_ok=True)
     sheet(list(made), COLUMNS, row_titles=generator.classes).save(paths[0])
@@ -100,7 +104,7 @@ def run(
     if generator.defaults.steps <= LONG:
         made = generator.sample(READ, seed=1, label=[i % 10 for i in range(READ)], batch=250)
     read = digits.read(made.values, [int(settings["label"]) for settings in made.settings])
-    return Demo(outcome.folder, paths, len(made), read.accuracy, read.by_class, read.on_real)
+    return Demo(folder, paths, len(made), read.accuracy, read.by_class, read.on_real)
 
 
 def _by_row(generator: Generator) -> list[int | str | None]:

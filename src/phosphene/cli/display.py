@@ -54,6 +54,10 @@ class Display(Watcher):
             f"{verb} after {outcome.step:,} steps, {outcome.images:,} pictures seen, {clock(outcome.seconds)}"
         )
 
+    def leaves(self) -> None:
+        """Gives the terminal its cursor back."""
+        self._close()
+
     def _show(self, what: str, done: int, total: int, words: str) -> None:
         if not self.console.is_terminal:
             if time.monotonic() - self.said >= QUIET_SECONDS:

@@ -33,8 +33,11 @@ def demo(
     from phosphene.cli import show
     from phosphene.cli.display import Display
 
-    result = made.run(recipe, out, budget, seed, threads, Display())
-    show.demo(result)
+    outcome = made.train(recipe, out, budget, seed, threads, Display())
+    if not outcome.finished:
+        show.trained(outcome)
+        raise typer.Exit(130)
+    show.demo(made.look(outcome.folder))
 
 
 @app.command()

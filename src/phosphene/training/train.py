@@ -1,7 +1,8 @@
 """Starting a run and going on with one: what `phosphene train` and `phosphene.train` do."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,9 @@ class Watcher:
     def ends(self, outcome: "Outcome") -> None:
         """Everything is written."""
 
+    def leaves(self) -> None:
+        """Nothing more will be heard, whether the run has ended or an error has ended it."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -62,8 +66,7 @@ def start(
 ) -> Outcome:
     """Trains a new run. Raises ValueError, before anything is written, for what cannot be trained."""
     chosen = choose_device(device)
-    with workers(chosen) as team:
-        watcher = watcher if watcher and team.first else Watcher()
+    with workers(chosen) as team, watched(watcher, team) as watcher:
         data = prepare_data(recipe, watcher)
         resolved = changed(recipe, {"data.size": data.size})
         trainer = build(resolved, data, chosen, team)
@@ -91,8 +94,7 @@ def resume(
     recipe = folder.read_recipe()
     if changes:
         recipe = changed(recipe, changes)
-    with workers(chosen) as team:
-        watcher = watcher if watcher and team.first else Watcher()
+    with workers(chosen) as team, watched(watcher, team) as watcher:
         data = prepare_data(recipe, watcher)
         trainer = build(recipe, data, chosen, team)
         notes = restore(trainer, folder.state, keep_total=not changes)
@@ -102,6 +104,16 @@ def resume(
             metrics.rewind(folder.metrics, trainer.step)
         watcher.begins(data, parameters(trainer.network), folder, notes)
         return _train(trainer, folder, watcher)
+
+
+@contextmanager
+def watched(watcher: Watcher | None, team: Workers) -> Iterator[Watcher]:
+    """The watcher, on the first worker only, until it leaves."""
+    watcher = watcher if watcher and team.first else Watcher()
+    try:
+        yield watcher
+    finally:
+        watcher.leaves()
 
 
 def restore(trainer: Trainer, state: Path, keep_total: bool) -> tuple[str, ...]:
