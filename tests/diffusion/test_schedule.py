@@ -68,6 +68,37 @@ def test_timesteps_are_whole_numbers_from_zero(name):
     torch.testing.assert_close(s.timestep(ratio), torch.arange(1000).double(), rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["cosine", "flow"])
+@pytest.mark.parametrize("spacing", list(grid.GRIDS))
+@pytest.mark.parametrize("steps", [1, 20, 1000])
+def test_with_signal_a_continuous_schedule_ends_at_its_span(name, spacing, steps):
+    whole = SCHEDULES[name]()
+    walked = schedule.with_signal(whole)
+    ratio = grid.GRIDS[spacing](walked, steps).ratio
+    assert bool((ratio.diff() < 0).all())
+    assert ratio.max() <= 500 * (1 + 1e-9)
+    if spacing == "trailing":
+        t = (1 - torch.arange(steps + 1).double() / steps) * SCHEDULES[name]().time(
+            torch.tensor(500.0).double()
+        )
+        torch.testing.assert_close(ratio, SCHEDULES[name]().level(t).ratio)
+
+
+def test_with_signal_a_discrete_schedule_loses_its_last_step():
+    whole = SCHEDULES["linear_zero_terminal"]()
+    walked = schedule.with_signal(whole)
+    assert walked.steps == 999
+    torch.testing.assert_close(
+        walked.level(whole_times(999)).ratio, whole.level(whole_times(1000)).ratio[:-1], rtol=1e-12, atol=0
+    )
+
+
+@pytest.mark.parametrize("name", ["linear", "scaled_linear", "edm"])
+def test_with_signal_changes_nothing_where_there_is_signal(name):
+    made = SCHEDULES[name]()
+    assert schedule.with_signal(made) is made
+
+
 def test_units_of_a_ratio():
     ratio = torch.tensor([0.0, 0.3, 7.0, math.inf], dtype=torch.float64)
     vp, flow = schedule.preserving(ratio), schedule.straight(ratio)

@@ -58,6 +58,11 @@ def test_any_recipe_survives_toml(images, rate, clip, size, multipliers):
         ({"sampling.solver": "dpmp_2m"}, "did you mean 'dpmpp_2m'"),
         ({"network.width": True}, "network.width True"),
         ({"training.learning_rate": -1.0}, "training.learning_rate -1.0"),
+        (
+            {"diffusion.prediction": "eps", "diffusion.schedule": "linear_zero_terminal"},
+            "diffusion.prediction 'eps': the noise says nothing of a picture where none of it is left, as at "
+            "the end of schedule linear_zero_terminal; accepted are x0, v, velocity, edm",
+        ),
     ],
 )
 def test_what_is_not_a_setting(change, words):

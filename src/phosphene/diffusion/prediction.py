@@ -96,6 +96,9 @@ def _norm(at: Level) -> Tensor:
     return torch.hypot(at.alpha, at.sigma)
 
 
+NEED_SIGNAL = frozenset({"eps"})
+"""Predictions without a meaning where alpha = 0: grids for them walk `schedule.with_signal`."""
+
 PREDICTIONS: Mapping[str, Callable[[Heard], Prediction]] = {
     "eps": eps,
     "x0": x0,

@@ -143,6 +143,27 @@ def zero_terminal(schedule: Schedule) -> Schedule:
     return _from_alphas((alphas - alphas[-1]) * alphas[0] / (alphas[0] - alphas[-1]))
 
 
+def with_signal(schedule: Schedule) -> Schedule:
+    """The schedule as grids walk it for a prediction that says nothing of x0 where alpha = 0 (eps).
+
+    Where a schedule ends without signal, this one ends, at t = 1, at the largest ratio of its span: a
+    discrete schedule at its last step with signal, a continuous one at sigma = 500 alpha. That is where
+    Nichol & Dhariwal's cosine (2021, section 3.2) starts to clip beta to 0.999: the last of their 1000
+    steps that is not clipped is at a ratio of 640. x0_hat there is a difference of numbers 500 times its size.
+    """
+    one = torch.ones((), dtype=torch.float64)
+    if bool(torch.isfinite(schedule.level(one).ratio)):
+        return schedule
+    end = float(schedule.time(schedule.span[1] * one))
+    return Schedule(
+        level=lambda t: schedule.level(end * t),
+        at=schedule.at,
+        time=lambda ratio: schedule.time(ratio) / end,
+        span=schedule.span,
+        steps=None if schedule.steps is None else round(end * schedule.steps),
+    )
+
+
 def linear_zero_terminal() -> Schedule:
     """DDPM's schedule, rescaled to end without signal."""
     return zero_terminal(linear())

@@ -19,8 +19,14 @@ from phosphene.diffusion import density, noise
 from phosphene.diffusion.ancestral import posterior
 from phosphene.diffusion.denoiser import Denoise, denoiser, split
 from phosphene.diffusion.level import Level, like
-from phosphene.diffusion.prediction import PREDICTIONS, Prediction, hear_log_ratio, hear_timestep
-from phosphene.diffusion.schedule import SCHEDULES, Schedule
+from phosphene.diffusion.prediction import (
+    NEED_SIGNAL,
+    PREDICTIONS,
+    Prediction,
+    hear_log_ratio,
+    hear_timestep,
+)
+from phosphene.diffusion.schedule import SCHEDULES, Schedule, with_signal
 from phosphene.diffusion.weight import WEIGHTS
 from phosphene.families.family import Batch
 from phosphene.recipes.settings import DiffusionSettings
@@ -44,6 +50,11 @@ class Diffusion:
     @cached_property
     def schedule(self) -> Schedule:
         return SCHEDULES[self.settings.schedule]()
+
+    @cached_property
+    def walked(self) -> Schedule:
+        """The schedule as sampling grids walk it: as far as the prediction says something of x0."""
+        return with_signal(self.schedule) if self.settings.prediction in NEED_SIGNAL else self.schedule
 
     @cached_property
     def prediction(self) -> Prediction:

@@ -134,7 +134,7 @@ class Generator:
         trajectory: bool,
         watch: Watch | None,
     ) -> Sampled:
-        plan = asked.plan(self.family.schedule)
+        plan = asked.plan(self.family.walked)
         self.task.asked(labels)  # a label that does not exist is said before work begins
         stride = math.ceil((plan.evaluations + 1) / MOST_FRAMES)
         scale = torch.hypot(*plan.level).clamp(min=1)
@@ -158,7 +158,9 @@ class Generator:
             with torch.inference_mode():
                 shape = (self.channels, self.size, self.size)
                 key = keys(seed, rows).to(self.device)
-                pictures.append(sample(denoise, plan, key, condition, shape, step).cpu())
+                made = sample(denoise, plan, key, condition, shape, step).cpu()
+            refuse_infinite(made, rows, asked)
+            pictures.append(made)
             frames.append(film)
         settings = tuple(
             self._settings(asked, seed, number, label) for number, label in zip(numbers, labels, strict=True)
@@ -196,6 +198,17 @@ class _Made(Settings):
     seed: int
     picture: int
     label: int | str | None
+
+
+def refuse_infinite(made: Tensor, numbers: Sequence[int], asked: Asked) -> None:
+    """Raises ValueError for pictures that are not made of finite numbers, which files would show as black."""
+    for number, values in zip(numbers, made, strict=True):
+        if not bool(values.isfinite().all()):
+            raise ValueError(
+                f"picture {number}: its values are not finite with solver {asked.solver}, "
+                f"steps {asked.steps}, guidance {asked.guidance:g}; take another solver, more steps, "
+                "less guidance or threshold clip"
+            )
 
 
 def _each(label: Labels, n: int) -> list[Label | None]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, get_args
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -112,6 +112,16 @@ class DiffusionSettings(Settings):
     learned_variance: bool = False
     drop: Share = 0.1
 
+    @model_validator(mode="after")
+    def _fits_together(self) -> "DiffusionSettings":
+        if self.prediction == "eps" and self.schedule == "linear_zero_terminal":
+            others = ", ".join(name for name in get_args(PredictionName) if name != "eps")
+            raise ValueError(
+                "prediction 'eps': the noise says nothing of a picture where none of it is left, as at the "
+                f"end of schedule linear_zero_terminal; accepted are {others}"
+            )
+        return self
+
 
 class TrainingSettings(Settings):
     """How long, in what steps, with which optimizer.
@@ -203,6 +213,8 @@ def first_line(error: ValidationError) -> str:
     """pydantic's first complaint: the field, the value, what is accepted."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"] if part not in ("unet", "transformer"))
+    if isinstance(said := first.get("ctx", {}).get("error"), ValueError):  # our own, of fields together
+        return f"{where}.{said}" if where else str(said)
     message = first["msg"][0].lower() + first["msg"][1:]
     value = first["input"]
     if isinstance(value, str) and first["type"] == "literal_error":
