@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from phosphene.kernels.library import library, pointer
+from phosphene.kernels.library import built, library, pointer
 
 PLACES, LANES = 36, 8
 WORKSPACE = 2 * 2**20  # bytes of transformed tiles at a time: they stay in the cache,
@@ -55,7 +55,7 @@ def pack(weight: Float[Tensor, "out c 3 3"], turned: bool = False) -> Float[Tens
 
     turned: of the convolution that takes the gradient of the outputs to that of the inputs.
     """
-    operators = library()
+    operators = built().library
     assert operators is not None
     pitch = list(weight.stride())
     outputs, inputs = weight.shape[:2]
@@ -87,7 +87,7 @@ def _chunk(x: Tensor, channels: int) -> int:
 
 
 def _forward(x: Tensor, packed: Tensor, bias: Tensor | None, outputs: int) -> Tensor:
-    operators = library()
+    operators = built().library
     assert operators is not None
     rows, inputs, height, width = x.shape
     channels = inputs + operators.winograd_panels(outputs)
@@ -112,8 +112,8 @@ def _forward(x: Tensor, packed: Tensor, bias: Tensor | None, outputs: int) -> Te
 
 
 def _weight_gradient(x: Tensor, dy: Tensor, weight: Tensor, bias: bool) -> tuple[Tensor, Tensor | None]:
-    operators = library()
-    assert operators is not None, "the forward pass ran on them"
+    operators = built().library
+    assert operators is not None
     rows, inputs, height, width = x.shape
     outputs = len(weight)
     panels = operators.winograd_panels(outputs)

@@ -6,15 +6,20 @@ mean and variance over the pixels and channels of a group (Wu & He 2018). Three 
 `plain`, which defines it; C++ for CPUs, channels last; Triton for CUDA.
 """
 
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.compiler import is_compiling
 from torch.nn import functional
 
-from phosphene.kernels.library import library, pointer
+from phosphene.kernels.library import built, library, pointer
 
 LANES = 8  # channels a vector
 
@@ -57,15 +62,25 @@ def plain(
 
 
 def _suits(x: Tensor, gamma: Tensor, groups: int) -> bool:
-    return (
-        x.device.type == "cpu"
-        and x.dtype in (torch.float32, torch.bfloat16)
-        and gamma.dtype == torch.float32
-        and x.shape[1] % LANES == 0
-        and x.is_contiguous(memory_format=torch.channels_last)
-        and x.numel() > 0
-        and library() is not None
-    )
+    """Whether an operator of ours takes it: on a CPU, whole vectors of channels, channels last; on CUDA any
+    dense order of memory."""
+    if gamma.dtype != torch.float32 or not x.numel():
+        return False
+    last = x.is_contiguous(memory_format=torch.channels_last)
+    if x.device.type == "cpu":
+        halves = x.dtype in (torch.float32, torch.bfloat16)
+        return halves and last and x.shape[1] % LANES == 0 and library() is not None
+    halves = x.dtype in (torch.float32, torch.bfloat16, torch.float16)
+    # A compiler sees through the plain form and fuses more than this.
+    return halves and (last or x.is_contiguous()) and triton_operators() is not None and not is_compiling()
+
+
+@cache
+def triton_operators() -> ModuleType | None:
+    """The Triton kernels, where Triton is installed."""
+    if find_spec("triton") is None:
+        return None
+    return import_module("phosphene.kernels.triton_group_norm")
 
 
 def _told(x: Tensor, scale: Tensor | None, shift: Tensor | None) -> tuple[Tensor | None, Tensor | None, int]:
@@ -89,10 +104,14 @@ def _forward(
     silu: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """y, and for each row and group the mean and 1 / deviation."""
-    operators = library()
-    assert operators is not None
     rows, channels, height, width = x.shape
     scale, shift, told = _told(x, scale, shift)
+    if x.device.type != "cpu":
+        fused = triton_operators()
+        assert fused is not None
+        return fused.forward(x, groups, gamma, beta, eps, scale, shift, told, silu)
+    operators = built().library
+    assert operators is not None
     y = torch.empty_like(x)
     mean, rstd = x.new_empty((2, rows, groups), dtype=torch.float32)
     operators.group_norm_forward(
@@ -115,6 +134,51 @@ def _forward(
         torch.get_num_threads(),
     )
     return y, mean, rstd
+
+
+def _backward(
+    dy: Tensor,
+    x: Tensor,
+    gamma: Tensor,
+    beta: Tensor,
+    scale: Tensor | None,
+    shift: Tensor | None,
+    told: int,
+    mean: Tensor,
+    rstd: Tensor,
+    silu: bool,
+) -> tuple[Tensor, Tensor]:
+    """dx, and the sums over the pixels of dz and of dz x_hat, (2, b, c)."""
+    if x.device.type != "cpu":
+        fused = triton_operators()
+        assert fused is not None
+        return fused.backward(dy, x, gamma, beta, scale, shift, told, mean, rstd, silu)
+    operators = built().library
+    assert operators is not None
+    rows, channels, height, width = x.shape
+    dx = torch.empty_like(x)
+    sums = x.new_empty((2, rows, channels), dtype=torch.float32)
+    operators.group_norm_backward(
+        pointer(dy),
+        pointer(x),
+        pointer(gamma),
+        pointer(beta),
+        pointer(scale),
+        pointer(shift),
+        told,
+        pointer(mean),
+        pointer(rstd),
+        pointer(dx),
+        pointer(sums),
+        rows,
+        height * width,
+        channels,
+        mean.shape[1],
+        silu,
+        x.dtype == torch.bfloat16,
+        torch.get_num_threads(),
+    )
+    return dx, sums
 
 
 class _GroupNorm(torch.autograd.Function):
@@ -142,33 +206,11 @@ class _GroupNorm(torch.autograd.Function):
     ) -> tuple[Tensor | None, ...]:
         x, gamma, beta, scale, shift, mean, rstd = ctx.saved_tensors
         (dy,) = grad_outputs
-        operators = library()
-        assert operators is not None, "the forward pass ran on them"
-        rows, channels, height, width = x.shape
         scale_, shift_, told = _told(x, scale, shift)
-        dy = dy.to(x.dtype).contiguous(memory_format=torch.channels_last)
-        dx = torch.empty_like(x)
-        sums = x.new_empty((2, rows, channels), dtype=torch.float32)
-        operators.group_norm_backward(
-            pointer(dy),
-            pointer(x),
-            pointer(gamma),
-            pointer(beta),
-            pointer(scale_),
-            pointer(shift_),
-            told,
-            pointer(mean),
-            pointer(rstd),
-            pointer(dx),
-            pointer(sums),
-            rows,
-            height * width,
-            channels,
-            mean.shape[1],
-            ctx.silu,
-            x.dtype == torch.bfloat16,
-            torch.get_num_threads(),
-        )
+        last = x.is_contiguous(memory_format=torch.channels_last)
+        layout = torch.channels_last if last else torch.contiguous_format
+        dy = dy.to(x.dtype).contiguous(memory_format=layout)
+        dx, sums = _backward(dy, x, gamma, beta, scale_, shift_, told, mean, rstd, ctx.silu)
         total, product = sums
         if scale_ is None:
             return dx, None, product.sum(0), total.sum(0), None, None, None, None
