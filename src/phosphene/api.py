@@ -16,7 +16,7 @@ def train(
     data: str | Path | None = None,
     *,
     out: str | Path | None = None,
-    recipe: str | Path | Recipe = "flow",
+    recipe: str | Path | Recipe | None = None,
     size: int | None = None,
     budget: str | float | None = None,
     images: int | None = None,
@@ -32,10 +32,11 @@ def train(
     """Trains a generator on pictures and returns it; everything is kept in a run folder.
 
     data: a folder of pictures (class sub-folders become labels) or the name of a bundled set.
-    out: the run's folder, runs/NAME by default. recipe: a name, a recipe.toml, or a Recipe.
+    out: the run's folder, runs/NAME by default. recipe: a name (flow), a recipe.toml, or a Recipe.
     size: pixels a side. budget: time to spend, seconds or "30m"; images: pictures to see; one of the two.
     settings: any of the recipe's values by name, {"training.learning_rate": 3e-4}.
-    resume: a run's folder, to go on with it instead; only budget and images may be given anew.
+    resume: a run's folder, to go on with it instead; only budget or images may be given anew, and data if the
+    pictures have moved.
     force: replace a run that is in the way. device: auto, cpu, cuda. threads: of the CPU.
     progress: show it. Ctrl-C and SIGTERM save the run, which is then said; `resume` goes on with it.
 

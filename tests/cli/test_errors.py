@@ -146,9 +146,32 @@ def test_train_without_data(cli):
     refused(cli("train"), "data: give a folder")
 
 
-def test_resume_what_is_not_a_run_or_with_other_settings(run, cli, tmp_path):
+def test_resume_what_is_not_a_run(cli, tmp_path):
     refused(cli("train", "--resume", tmp_path), "no run here")
-    refused(cli("train", "--resume", run, "--size", "16"), "size: fixed when the run began")
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("out", ["--out", "x"]),
+        ("recipe", ["--recipe", "flow"]),
+        ("size", ["--size", "8"]),
+        ("seed", ["--seed", "0"]),
+        ("batch", ["--batch", "64"]),
+        ("settings", ["--set", "training.warmup=1"]),
+        ("force", ["--force"]),
+    ],
+)
+def test_what_was_fixed_when_a_run_began_is_not_ignored_later(run, cli, option, words):
+    refused(cli("train", "--resume", run, *words), f"{option}: fixed when the run began", "budget, images")
+
+
+def test_a_run_whose_pictures_are_gone(cli, folder, tmp_path):
+    words = ["--images", "8", "--batch", "4", "--quiet", *small()]
+    assert cli("train", folder, "--out", tmp_path / "r", *words).code == 0
+    folder.rename(tmp_path / "elsewhere")
+    said = cli("train", "--resume", tmp_path / "r", "--images", "16")
+    refused(said, f"data.source {folder}: no such folder", f"train FOLDER --resume {tmp_path / 'r'}")
 
 
 def test_a_wrong_option_is_typers_to_refuse(cli):

@@ -44,7 +44,9 @@ def demo(
 def train(
     data: Annotated[str | None, DATA] = None,
     out: Annotated[Path | None, typer.Option(help="The run's folder.", show_default="runs/NAME")] = None,
-    recipe: Annotated[str, typer.Option(help="A name (phosphene info recipes) or a recipe.toml.")] = "flow",
+    recipe: Annotated[
+        str | None, typer.Option(help="A name (phosphene info recipes) or recipe.toml.", show_default="flow")
+    ] = None,
     size: Annotated[
         int | None, typer.Option(help="Pixels a side.", show_default="from the data, 64 at most")
     ] = None,
@@ -87,7 +89,7 @@ def train(
         images=images,
         seed=seed,
         batch=batch,
-        settings=dict(parse_assignment(text) for text in settings or []),
+        settings=dict(parse_assignment(text) for text in settings) if settings else None,
         resume=resume,
         force=force,
         device=device,

@@ -61,6 +61,11 @@ def find(source: str | Path) -> Source:
     raise ValueError(f"no folder {name!r}: {hint}")
 
 
+def everywhere(source: str) -> str:
+    """The same source, named so that it is found from any working folder: a folder by its absolute path."""
+    return str(Path(source).resolve()) if Path(source).is_dir() else source
+
+
 def natural(name: str) -> tuple[list[str | int], str]:
     """Sorts names as people do: class2 before class10."""
     parts = re.split(r"([0-9]+)", name.casefold())

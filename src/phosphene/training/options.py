@@ -20,7 +20,7 @@ def run(
     data: str | Path | None,
     *,
     out: str | Path | None,
-    recipe: str | Path | Recipe,
+    recipe: str | Path | Recipe | None,
     size: int | None,
     budget: str | float | None,
     images: int | None,
@@ -37,17 +37,31 @@ def run(
     use_threads(threads)
     changes = _length(budget, images)
     if resume is not None:
-        fixed = {"data": data, "out": out, "size": size, "seed": seed, "batch": batch, "settings": settings}
+        fixed = {
+            "out": out,
+            "recipe": recipe,
+            "size": size,
+            "seed": seed,
+            "batch": batch,
+            "settings": settings,
+            "force": force or None,
+        }
         for name, value in fixed.items():
-            if value:
-                raise ValueError(f"{name}: fixed when the run began; with resume give only budget or images")
+            if value is not None:
+                raise ValueError(
+                    f"{name}: fixed when the run began; with resume give only budget, images "
+                    "or data (a folder that has moved)"
+                )
+        if data is not None:
+            changes["data.source"] = str(data)
         return go_on(Path(resume), changes, device, watcher)
     if data is None:
         raise ValueError("data: give a folder of pictures or the name of a bundled set, such as digits")
     named = {"data.source": str(data), "data.size": size, "training.seed": seed, "training.batch": batch}
     changes |= {name: value for name, value in named.items() if value is not None} | dict(settings or {})
     place = Path("runs") / Path(data).resolve().name if out is None else Path(out)
-    return start(changed(find_recipe(recipe), changes), place, force, device, watcher)
+    chosen = find_recipe("flow" if recipe is None else recipe)
+    return start(changed(chosen, changes), place, force, device, watcher)
 
 
 def find_recipe(recipe: str | Path | Recipe) -> Recipe:

@@ -11,7 +11,7 @@ import torch
 
 from phosphene.data.cache import prepare
 from phosphene.data.dataset import Dataset
-from phosphene.data.sources import find
+from phosphene.data.sources import BUNDLED, everywhere, find
 from phosphene.families.device import choose_device
 from phosphene.networks.count import parameters
 from phosphene.recipes.settings import Recipe, changed
@@ -23,6 +23,7 @@ from phosphene.training.trainer import Progress, Trainer
 from phosphene.training.workers import Workers, workers
 from phosphene.version import __version__
 
+LENGTH = {"training.images", "training.budget"}
 REPORT_EVERY = 0.5  # seconds between lines of the log
 
 
@@ -68,7 +69,7 @@ def start(
     chosen = choose_device(device)
     with workers(chosen) as team, watched(watcher, team) as watcher:
         data = prepare_data(recipe, watcher)
-        resolved = changed(recipe, {"data.size": data.size})
+        resolved = changed(recipe, {"data.size": data.size, "data.source": everywhere(recipe.data.source)})
         trainer = build(resolved, data, chosen, team)
         if team.first:
             folder = create(out, resolved, force)
@@ -87,20 +88,25 @@ def resume(
     """Goes on with a run from its newest good checkpoint; data need not be replayed.
 
     A run that was killed before its first checkpoint begins again: step 0 is a function of the recipe.
-    changes: settings of the run's end, such as {"training.images": 2_000_000}, to train longer.
+    changes: settings of the run's end, such as {"training.images": 2_000_000}, to train longer; or
+    data.source, where the same pictures are now.
     Raises ValueError if there is no run, all its checkpoints are damaged, or the data is not the same.
     """
     folder, chosen = RunFolder(root), choose_device(device)
-    recipe = folder.read_recipe()
-    if changes:
-        recipe = changed(recipe, changes)
+    recipe = changed(folder.read_recipe(), changes or {})
+    source = recipe.data.source
+    if not Path(source).is_dir() and source not in BUNDLED:
+        raise ValueError(
+            f"data.source {source}: no such folder; where its pictures are now: "
+            f"phosphene train FOLDER --resume {root}"
+        )
+    recipe = changed(recipe, {"data.source": everywhere(source)})
     with workers(chosen) as team, watched(watcher, team) as watcher:
         data = prepare_data(recipe, watcher)
         trainer = build(recipe, data, chosen, team)
-        notes = restore(trainer, folder.state, keep_total=not changes)
+        notes = restore(trainer, folder.state, keep_total=not LENGTH & (changes or {}).keys())
         if team.first:
-            if changes:
-                folder.write_recipe(recipe)
+            folder.write_recipe(recipe)
             metrics.rewind(folder.metrics, trainer.step)
         watcher.begins(data, parameters(trainer.network), folder, notes)
         return _train(trainer, folder, watcher)
@@ -185,7 +191,7 @@ def save(trainer: Trainer, folder: RunFolder) -> None:
     provenance = model.Provenance(
         version=__version__,
         recipe=trainer.recipe.name,
-        data=trainer.recipe.data.source,
+        data=Path(trainer.recipe.data.source).name,  # the rest of a path is nobody's business
         fingerprint=trainer.dataset.fingerprint,
         seed=trainer.recipe.training.seed,
         step=trainer.step,
