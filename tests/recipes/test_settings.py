@@ -24,26 +24,73 @@ def test_recipes_survive_toml(recipe):
     assert from_toml(to_toml(recipe), "recipe.toml") == recipe
 
 
+# A value for each field that may be None; of the two lengths of training exactly one is.
+PRESENT = {
+    "data.size": st.integers(1, 4096),
+    "network.multipliers": st.lists(st.integers(1, 8), min_size=1, max_size=6),
+    "network.head_width": st.integers(1, 256),
+}
+LENGTH = st.one_of(
+    st.builds(lambda n: {"training.images": n, "training.budget": None}, st.integers(1, 10**12)),
+    st.builds(lambda s: {"training.images": None, "training.budget": s}, st.floats(1e-3, 1e9)),
+)
+
+
 @given(
-    images=st.none() | st.integers(1, 10**12),
+    optional=st.fixed_dictionaries({name: st.none() | values for name, values in PRESENT.items()}),
+    length=LENGTH,
     rate=st.floats(1e-9, 10),
     clip=st.integers(1, 5),
-    size=st.none() | st.integers(1, 4096),
-    multipliers=st.none() | st.lists(st.integers(1, 8), min_size=1, max_size=6),
+    threshold=st.sampled_from(["none", "clip"]),
 )
-def test_any_recipe_survives_toml(images, rate, clip, size, multipliers):
-    recipe = changed(
-        FLOW,
-        {
-            "training.images": images,
-            "training.learning_rate": rate,
-            "training.clip": clip,
-            "data.size": size,
-            "network.multipliers": multipliers,
-        },
-    )
+def test_any_recipe_survives_toml(optional, length, rate, clip, threshold):
+    changes = {**optional, **length, "training.learning_rate": rate, "training.clip": clip}
+    recipe = changed(FLOW, {**changes, "sampling.threshold": threshold})
     assert from_toml(to_toml(recipe), "recipe.toml") == recipe
-    assert recipe.training.images == images
+    values = recipe.model_dump(mode="json")
+    for name, value in (optional | length).items():
+        section, field = name.split(".")
+        assert values[section][field] == value
+
+
+def test_every_field_that_may_be_none_is_tried():
+    assert {".".join(place) for place in settings.OPTIONAL} == {
+        *PRESENT,
+        "training.images",
+        "training.budget",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "images", "budget"),
+    [
+        ("[training]\nbatch = 32", 1_000_000, None),
+        ("[training]\nimages = 5", 5, None),
+        ("[training]\nbudget = 60", None, 60.0),
+        ("[training]\nbudget = 'none'", 1_000_000, None),
+        ("[network]\nwidth = 32", 1_000_000, None),
+    ],
+)
+def test_what_a_recipe_leaves_out_takes_its_default(text, images, budget):
+    recipe = from_toml(f'name = "mine"\n{text}\n', "recipe.toml")
+    assert (recipe.training.images, recipe.training.budget) == (images, budget)
+    assert recipe.data == settings.DataSettings()
+    assert recipe.network == settings.UNetSettings(width=32 if "width" in text else 64)
+
+
+def test_a_new_length_of_training_takes_the_place_of_the_other():
+    timed = changed(FLOW, {"training.budget": 60})
+    assert (timed.training.images, timed.training.budget) == (None, 60.0)
+    counted = changed(timed, {"training.images": 5})
+    assert (counted.training.images, counted.training.budget) == (5, None)
+
+
+@pytest.mark.parametrize("changes", [{"training.images": "none"}, {"training.images": None}])
+def test_training_has_a_length(changes):
+    with pytest.raises(ValueError, match=r"^training\.images None, budget None: give one of the two[^\n]*$"):
+        changed(FLOW, changes)
+    with pytest.raises(ValueError, match=r"training\.images 5, budget 60\.0: give one of the two"):
+        changed(FLOW, {"training.images": 5, "training.budget": 60})
 
 
 @pytest.mark.parametrize(
@@ -71,6 +118,14 @@ def test_what_is_not_a_setting(change, words):
     assert "\n" not in str(error.value)
 
 
+def test_none_is_a_word_or_none_as_the_field_has_it():
+    changes = dict(map(parse_assignment, ["sampling.threshold=none", "network.head_width=none"]))
+    recipe = changed(changed(FLOW, {"sampling.threshold": "clip"}), changes)
+    assert recipe.sampling.threshold == "none"
+    assert isinstance(recipe.network, settings.UNetSettings)
+    assert recipe.network.head_width is None
+
+
 def test_another_kind_of_network():
     recipe = changed(FLOW, {"network.kind": "transformer", "network.depth": 2})
     assert recipe.network == settings.TransformerSettings(depth=2)
@@ -85,7 +140,8 @@ def test_another_kind_of_network():
         ("sampling.solver=heun", ("sampling.solver", "heun")),
         ("sampling.solver='heun'", ("sampling.solver", "heun")),
         ("network.multipliers=[1, 2]", ("network.multipliers", [1, 2])),
-        ("data.size=none", ("data.size", None)),
+        ("data.size=none", ("data.size", "none")),
+        ("data.size=None", ("data.size", "none")),
         ("data.source=a=b", ("data.source", "a=b")),
     ],
 )

@@ -149,7 +149,7 @@ def with_signal(schedule: Schedule) -> Schedule:
     Where a schedule ends without signal, this one ends, at t = 1, at the largest ratio of its span: a
     discrete schedule at its last step with signal, a continuous one at sigma = 500 alpha. That is where
     Nichol & Dhariwal's cosine (2021, section 3.2) starts to clip beta to 0.999: the last of their 1000
-    steps that is not clipped is at a ratio of 640. x0_hat there is a difference of numbers 500 times its size.
+    steps that is not clipped is at a ratio of 640. There x0_hat is a difference of numbers 500 times its own.
     """
     one = torch.ones((), dtype=torch.float64)
     if bool(torch.isfinite(schedule.level(one).ratio)):

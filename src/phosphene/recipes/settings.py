@@ -126,14 +126,16 @@ class DiffusionSettings(Settings):
 class TrainingSettings(Settings):
     """How long, in what steps, with which optimizer.
 
-    images: pictures to see in all, or budget: seconds to spend (one of the two). accumulate: parts that a
-    batch is computed in. warmup: steps. decay: the last share of the run, in which the rate falls to 0.
-    clip: largest norm of the gradient. ema: lengths of the averages (sigma_rel); the first is shipped.
-    checkpoint: seconds between checkpoints. validate: seconds between held-out losses.
+    budget: seconds to spend, or images: pictures to see in all, a million unless there is a budget.
+    accumulate: parts that a batch is computed in. warmup: steps. decay: the last share of the run, in which
+    the rate falls to 0. clip: largest norm of the gradient. ema: lengths of the averages (sigma_rel); the
+    first is shipped. checkpoint: seconds between checkpoints. validate_every: between held-out losses.
     """
 
-    images: Count | None = 1_000_000
     budget: Positive | None = None
+    images: Count | None = Field(
+        default_factory=lambda given: None if given.get("budget") is not None else 1_000_000
+    )
     batch: Count = 128
     accumulate: Count = 1
     optimizer: Literal["adamw", "muon"] = "muon"
@@ -149,6 +151,15 @@ class TrainingSettings(Settings):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     checkpoint: Positive = 300.0
     validate_every: Positive = 60.0
+
+    @model_validator(mode="after")
+    def _one_length(self) -> "TrainingSettings":
+        if (self.images is None) == (self.budget is None):
+            raise ValueError(
+                f"images {self.images}, budget {self.budget}: give one of the two, a number of pictures or "
+                "of seconds, and leave the other out"
+            )
+        return self
 
 
 class SamplingSettings(Settings):
@@ -176,13 +187,35 @@ class Recipe(Settings):
 
 NETWORKS = {"unet": UNetSettings, "transformer": TransformerSettings}
 
+NONE = "none"
+"""None as a word, for TOML and command lines, which have no other."""
+
+OPTIONAL = {
+    (section, name)
+    for section, models in {
+        "data": [DataSettings],
+        "network": NETWORKS.values(),
+        "diffusion": [DiffusionSettings],
+        "training": [TrainingSettings],
+        "sampling": [SamplingSettings],
+    }.items()
+    for model in models
+    for name, field in model.model_fields.items()
+    if type(None) in get_args(field.annotation)
+}
+"""The fields that may be None, by section and name."""
+
 
 def changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
     """The recipe with values replaced by dotted name: {"training.batch": 64}.
 
+    A new length of training, images or budget, takes the place of the other.
     Raises ValueError for an unknown name (the nearest is suggested) or a value that the field refuses.
     """
     values = recipe.model_dump(mode="json")
+    for length, other in (("training.images", "training.budget"), ("training.budget", "training.images")):
+        if changes.get(length) not in (None, NONE) and other not in changes:
+            changes = {**changes, other: None}
     for dotted, value in changes.items():
         place = values
         *sections, field = dotted.split(".")
@@ -202,9 +235,13 @@ def changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
 
 
 def validate(values: Mapping[str, Any]) -> Recipe:
-    """A recipe from plain values. Raises ValueError with one line that names the field."""
+    """A recipe from plain values, None as itself or as a word.
+
+    Raises ValueError with one line that names the field.
+    """
     try:
-        return Recipe.model_validate_json(json.dumps(values))
+        # What JSON has no form for (a date of TOML, a path) is a word that its field accepts or names.
+        return Recipe.model_validate_json(json.dumps(_understood(values), default=str))
     except ValidationError as error:
         raise ValueError(first_line(error)) from None
 
@@ -232,31 +269,48 @@ def unknown(dotted: str, part: str, known: Sequence[str]) -> str:
     return f"{dotted}: no setting {part!r}; {hint}"
 
 
+def _understood(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values with None for the word, in the fields that may be None: elsewhere it is a word like any.
+    A network that does not say its kind is a U-Net."""
+    if isinstance(network := values.get("network"), Mapping):
+        values = {**values, "network": {"kind": "unet", **network}}
+    return {
+        section: {
+            name: None if (section, name) in OPTIONAL and value == NONE else value
+            for name, value in fields.items()
+        }
+        if isinstance(fields, Mapping)
+        else fields
+        for section, fields in values.items()
+    }
+
+
 def to_toml(recipe: Recipe) -> str:
-    """The recipe as TOML, fields that are None left out."""
-    return tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))
+    """The recipe as TOML, every field in it: what is left out of a recipe takes its default, not None."""
+    sections = recipe.model_dump(mode="json")
+    for fields in sections.values():
+        if isinstance(fields, dict):
+            fields.update({name: NONE for name, value in fields.items() if value is None})
+    return tomli_w.dumps(sections)
 
 
 def from_toml(text: str, where: str) -> Recipe:
-    """The inverse of to_toml; an absent field is None where that is allowed. `where` names the file."""
+    """The inverse of to_toml; an absent field takes its default. `where` names the file."""
     try:
-        values = tomllib.loads(text)
-        for section, model in (("data", DataSettings), ("training", TrainingSettings)):
-            absent = {name for name, f in model.model_fields.items() if type(None) in get_args(f.annotation)}
-            values[section] = dict.fromkeys(absent) | values.get(section, {})
-        return validate(values)
+        return validate(tomllib.loads(text))
     except (tomllib.TOMLDecodeError, ValueError) as error:
         raise ValueError(f"{where}: {error}") from None
 
 
 def parse_assignment(text: str) -> tuple[str, Any]:
-    """'training.batch=64' -> ('training.batch', 64). The value is TOML; a bare word is a string."""
+    """'training.batch=64' -> ('training.batch', 64). The value is TOML; a bare word is a string, and "none",
+    where a field may be None, says that."""
     name, equals, value = text.partition("=")
     if not equals or not name.strip():
         raise ValueError(f"--set {text!r}: give section.field=value, for example training.batch=64")
     value = value.strip()
-    if value.lower() == "none":
-        return name.strip(), None
+    if value.lower() == NONE:
+        return name.strip(), NONE
     try:
         return name.strip(), tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
