@@ -121,6 +121,24 @@ def test_samples_are_never_overwritten(run, cli, tmp_path):
     refused(cli(*words), "sheet.png is there already")
 
 
+@pytest.mark.parametrize("words", [[], ["--trajectory"]])
+def test_where_samples_cannot_be_written_is_said_before_sampling(run, cli, tmp_path, monkeypatch, words):
+    """Hours of sampling are not lost to a folder that exists, is a file, or lets nothing be written."""
+    monkeypatch.setattr("phosphene.families.generator.sample", lambda *_: pytest.fail("sampled first"))
+    (tmp_path / "file").write_text("")
+    (tmp_path / "used").mkdir()
+    name = "trajectory.gif" if words else "sheet.png"
+    (tmp_path / "used" / name).write_text("")
+    for out, reason in (
+        ("used", f"used: {name} is there already"),
+        ("file", "file: cannot write in"),
+        ("file/below", f"below: cannot write in {tmp_path / 'file'} (Not a directory)"),
+        ("/proc/below", "/proc/below: cannot write in /proc ("),
+    ):
+        refused(cli("sample", run, "--steps", "2", "--out", tmp_path / out, "--quiet", *words), f"{reason}")
+        assert not (tmp_path / "file" / "below").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [

@@ -157,6 +157,8 @@ def sample(
     if run is None and like is None:
         raise ValueError("RUN: give a run's folder, its name or a model folder (or --like PICTURE.png)")
     model = generator.load(run, device) if run else generator.load_like(like or Path(), device)
+    if out is not None:
+        show.check_out(out, trajectory)
     labels = None if not label else [label[i % len(label)] for i in range(n or 16)]
     with show.sampling(quiet) as watch:
         pictures = model.sample(

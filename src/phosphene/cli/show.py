@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from rich import box
 from rich.console import Console
@@ -58,6 +59,21 @@ def written(paths: list[Path]) -> None:
         lines(f"wrote {path}")
     if len(paths) > 4:
         lines(f"and {len(paths) - 4:,} more in {paths[-1].parent}")
+
+
+def check_out(out: Path, trajectory: bool) -> None:
+    """Raises ValueError where samples could not be saved, before the work rather than after it."""
+    for name in ("sheet.png", "trajectory.gif")[: 1 + trajectory]:
+        if (out / name).exists():
+            raise ValueError(f"out {out}: {name} is there already; choose another --out")
+    place = next(path for path in (out, *out.absolute().parents) if path.exists())
+    try:
+        with TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"out {out}: cannot write in {place} ({error.strerror}); choose another --out"
+        ) from None
 
 
 @contextmanager
