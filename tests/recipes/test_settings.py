@@ -1,6 +1,8 @@
 """Recipes: they round-trip, and refuse what they do not know in one line."""
 
+import math
 import re
+from datetime import date
 from typing import get_args
 
 import pytest
@@ -110,6 +112,14 @@ def test_training_has_a_length(changes):
             "diffusion.prediction 'eps': the noise says nothing of a picture where none of it is left, as at "
             "the end of schedule linear_zero_terminal; accepted are x0, v, velocity, edm",
         ),
+        (
+            {"diffusion.learned_variance": True},
+            "diffusion.learned_variance True: schedule flow has no steps whose variance could be learned; "
+            "accepted with linear, scaled_linear, linear_zero_terminal",
+        ),
+        ({"training.ema": []}, "training.ema []: tuple should have at least 1 item"),
+        ({"training.seed": date(2020, 1, 2)}, "training.seed '2020-01-02': input should be a valid integer"),
+        ({"training.budget": math.inf}, "training.budget inf: input should be a finite number"),
     ],
 )
 def test_what_is_not_a_setting(change, words):
@@ -168,12 +178,17 @@ def test_no_text_breaks_the_parser(text):
 def test_a_broken_recipe_file_is_named():
     with pytest.raises(ValueError, match=r"recipe\.toml: Invalid value"):
         from_toml("name = ", "recipe.toml")
+    with pytest.raises(ValueError, match=r"^recipe\.toml: data 3: input should be an object$"):
+        from_toml('name = "x"\ndata = 3\n', "recipe.toml")
+    with pytest.raises(ValueError, match=r"^recipe\.toml: training\.seed '2020-01-02': [^\n]*$"):
+        from_toml('name = "x"\n[training]\nseed = 2020-01-02\n', "recipe.toml")
     with pytest.raises(ValueError, match=r"recipe\.toml: training\.batch"):
         from_toml('name = "x"\n[training]\nbatch = "x"\n', "recipe.toml")
 
 
 def test_names_in_recipes_are_those_of_the_mathematics():
     assert set(get_args(settings.ScheduleName)) == set(SCHEDULES)
+    assert set(settings.DISCRETE) == {name for name, make in SCHEDULES.items() if make().steps}
     assert set(get_args(settings.PredictionName)) == set(PREDICTIONS)
     assert set(get_args(settings.WeightName)) == set(WEIGHTS)
     assert set(get_args(settings.GridName)) == set(GRIDS)

@@ -18,6 +18,7 @@ Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
 ScheduleName = Literal["linear", "scaled_linear", "linear_zero_terminal", "cosine", "edm", "flow"]
+DISCRETE: tuple[ScheduleName, ...] = ("linear", "scaled_linear", "linear_zero_terminal")
 PredictionName = Literal["eps", "x0", "v", "velocity", "edm"]
 WeightName = Literal["uniform", "snr", "min_snr", "soft_min_snr", "edm"]
 DensityName = Literal["uniform", "log_normal", "logit_normal"]
@@ -44,9 +45,9 @@ Threshold = Literal["none", "clip", "dynamic"]
 
 
 class Settings(BaseModel):
-    """A frozen section that refuses unknown fields and wrong types."""
+    """A frozen section that refuses unknown fields, wrong types, infinity and NaN."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class DataSettings(Settings):
@@ -98,7 +99,7 @@ class DiffusionSettings(Settings):
     """The forward process, what is predicted, and how errors count.
 
     density_mean, density_std: of the two normal densities. strata: spread the rows of a batch over the
-    density. learned_variance: the network also says the variance of the reverse step.
+    density. learned_variance: the network also says the variance of the reverse step, of a discrete schedule.
     drop: how often a condition is dropped, so that guidance can ask for nothing.
     """
 
@@ -119,6 +120,11 @@ class DiffusionSettings(Settings):
             raise ValueError(
                 "prediction 'eps': the noise says nothing of a picture where none of it is left, as at the "
                 f"end of schedule linear_zero_terminal; accepted are {others}"
+            )
+        if self.learned_variance and self.schedule not in DISCRETE:
+            raise ValueError(
+                f"learned_variance True: schedule {self.schedule} has no steps whose variance could be "
+                f"learned; accepted with {', '.join(DISCRETE)}"
             )
         return self
 
@@ -146,7 +152,7 @@ class TrainingSettings(Settings):
     warmup: Annotated[int, Field(ge=0)] = 100
     decay: Share = 0.3
     clip: Positive = 1.0
-    ema: tuple[Positive, ...] = (0.1, 0.05)
+    ema: Annotated[tuple[Positive, ...], Field(min_length=1)] = (0.1, 0.05)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     checkpoint: Positive = 300.0
