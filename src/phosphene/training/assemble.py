@@ -1,7 +1,7 @@
 """From a recipe and a data set to the parts of a run: the network's exact configuration, family and task."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 import torch
 
@@ -50,19 +50,35 @@ def network_config(recipe: Recipe, size: int, channels: int, classes: int) -> Co
             f"{len(multipliers) - 1} times; take a multiple of {multiple}"
         )
     widths = tuple(settings.width * m for m in multipliers)
+    if widths[0] % 2:
+        raise ValueError(f"network.width {settings.width}: give an even number of channels at full size")
     return UNetConfig(
         channels,
         out,
         widths=widths,
-        attention=tuple(size // 2**level in settings.attention for level in range(len(multipliers))),
+        attention=attending(tuple(size // 2**level for level in range(len(multipliers))), settings.attention),
         blocks=settings.blocks,
-        # Narrow networks have narrower heads.
-        head_width=settings.head_width and math.gcd(settings.head_width, *widths),
+        head_width=settings.head_width and fitting_head(settings.head_width, widths),
         dropout=settings.dropout,
         scale_shift=settings.scale_shift,
         classes=classes,
         augment=augment,
     )
+
+
+def attending(sizes: Sequence[int], wanted: Collection[int]) -> tuple[bool, ...]:
+    """Which levels attend: for each wanted size the first level that is not larger.
+
+    So 48 pixels, whose levels are 48, 24, 12 and 6, attend at 12 and 6 where 64 pixels do at 16 and 8.
+    """
+    met = {next((size for size in sizes if size <= want), None) for want in wanted}
+    return tuple(size in met for size in sizes)
+
+
+def fitting_head(wanted: int, widths: Sequence[int]) -> int:
+    """The largest number of channels a head, up to the wanted one, that divides all widths."""
+    common = math.gcd(*widths)
+    return next(width for width in range(wanted, 0, -1) if common % width == 0)
 
 
 def _multipliers(size: int) -> tuple[int, ...]:
