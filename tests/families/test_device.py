@@ -31,11 +31,11 @@ def test_bf16_is_where_products_are_and_nowhere_else():
         assert (x @ x).dtype == torch.float32
 
 
-def test_channels_last_changes_the_layout_only():
+def test_made_ready_changes_the_layout_only():
     convolution = torch.nn.Conv2d(3, 8, 3)
     layer = torch.nn.Sequential(convolution, torch.nn.Linear(4, 4))
     before = {name: value.clone() for name, value in layer.state_dict().items()}
-    device.channels_last(layer)
+    assert device.made_ready(layer, CPU) is layer
     assert convolution.weight.is_contiguous(memory_format=torch.channels_last)
     for name, value in layer.state_dict().items():
         assert torch.equal(value, before[name])

@@ -16,7 +16,7 @@ from phosphene import files
 from phosphene.diffusion.noise import keys
 from phosphene.diffusion.plan import sample
 from phosphene.families.asked import Asked
-from phosphene.families.device import channels_last, choose_device
+from phosphene.families.device import choose_device, made_ready
 from phosphene.families.diffusion import Diffusion
 from phosphene.families.sampled import MOST_FRAMES, Sampled
 from phosphene.pictures.embedded import read_settings
@@ -55,7 +55,7 @@ class Generator:
     @cached_property
     def family(self) -> Diffusion:
         """The network and what its answers mean: for those who want the parts."""
-        network = channels_last(self.model.network.to(self.device))
+        network = made_ready(self.model.network, self.device)
         return Diffusion(network, self.model.header.diffusion)
 
     @cached_property

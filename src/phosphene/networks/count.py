@@ -5,6 +5,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from phosphene.diffusion.condition import Condition
+from phosphene.kernels.library import plain
 
 
 def parameters(network: nn.Module) -> int:
@@ -19,6 +20,6 @@ def multiply_adds(network: nn.Module, channels: int, height: int, width: int) ->
     x = torch.zeros(1, channels, height, width, device=device)
     # The plain attention is counted as its two matrix products on every device; fused kernels differ.
     attention = torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH)
-    with torch.no_grad(), attention, FlopCounterMode(display=False) as counter:
+    with torch.no_grad(), attention, plain(), FlopCounterMode(display=False) as counter:
         network(x, torch.zeros(1, device=device), Condition())
     return counter.get_total_flops() // 2

@@ -21,7 +21,7 @@ from phosphene.data.augment import edm_augment, flip
 from phosphene.data.dataset import Dataset
 from phosphene.data.loader import Loader, Rows
 from phosphene.diffusion.noise import Key
-from phosphene.families.device import channels_last, choose_precision, computing_in
+from phosphene.families.device import choose_precision, computing_in, made_ready
 from phosphene.families.diffusion import Diffusion, held_out_losses, quantile_levels
 from phosphene.families.family import Batch
 from phosphene.networks.build import outer
@@ -72,7 +72,7 @@ class Trainer:
 
     def __post_init__(self) -> None:
         settings, data = self.recipe.training, self.recipe.data
-        self.network = channels_last(self.family.network.to(self.device))
+        self.network = made_ready(self.family.network, self.device)
         self.config = cast(UNet | Transformer, self.network).config
         training, self.held_out = self.dataset.split(data.held_out, settings.seed)
         self.loader = Loader(

@@ -1,0 +1,1 @@
+"""Side by side with peers: each module is one command, such as `python -m bench.forward`."""
