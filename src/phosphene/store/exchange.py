@@ -18,11 +18,13 @@ from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
+from phosphene.files import replace_folder
 from phosphene.networks.config import from_dict, to_dict
 from phosphene.networks.unet import UNet, UNetConfig
+from phosphene.store.tensors import write_tensors
 
 CONFIG, WEIGHTS, PICKLE = "config.json", "diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin"
 CLASS = "UNet2DModel"
@@ -99,8 +101,12 @@ def write_diffusers(network: UNet, folder: Path, sample_size: int) -> None:
     """Writes the network so that `UNet2DModel.from_pretrained(folder)` gives the same answers.
 
     sample_size: the height and width that the network was trained at. The null label is the last class.
-    Raises ValueError for what a UNet2DModel does not have: tokens, augment labels.
+    A model that was in the folder is replaced at once or, if that fails, left as it was.
+    Raises ValueError for what a UNet2DModel does not have (tokens, augment labels) and for a folder that
+    holds anything else, which would be lost; OSError if it cannot be written.
     """
+    if others := {path.name for path in folder.glob("*")} - {CONFIG, WEIGHTS}:
+        raise ValueError(f"folder {folder}: it holds {min(others)}; give a new folder, or one of a {CLASS}")
     config = network.config
     settings = {"_class_name": CLASS, **to_dict(peer_config(config, sample_size))}
     if config.classes:
@@ -110,9 +116,10 @@ def write_diffusers(network: UNet, folder: Path, sample_size: int) -> None:
         names = peer_names(name)
         for peer, part in zip(names, weight.chunk(len(names)), strict=True):
             theirs[peer] = part.cpu().clone(memory_format=torch.contiguous_format)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / CONFIG).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-    save_file(theirs, folder / WEIGHTS, metadata={"format": "pt"})
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with replace_folder(folder) as new:
+        (new / CONFIG).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+        write_tensors(new / WEIGHTS, theirs)
 
 
 def read_config(settings: Any) -> tuple[UNetConfig, bool]:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from phosphene import files
 from phosphene.networks.build import Config, build, describe, understand
 from phosphene.recipes.settings import Count, DiffusionSettings, SamplingSettings, Settings, first_line
+from phosphene.store.tensors import write_tensors
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl"}
@@ -59,12 +60,14 @@ class Model:
 
 
 def save(folder: Path, header: Header, config: Config, weights: Mapping[str, Tensor], card: str) -> None:
-    """Writes a model folder; one that stood there is replaced at once or, if that fails, left as it was."""
+    """Writes a model folder; one that stood there is replaced at once or, if that fails, left as it was.
+
+    Raises OSError, one line that names the folder, if it cannot be written.
+    """
     settings = header.model_dump(mode="json") | {"network": describe(config)}
     with files.replace_folder(folder) as new:
         (new / CONFIG).write_text(json.dumps(settings, indent=2) + "\n")
-        tensors = {name: weight.contiguous() for name, weight in weights.items()}
-        safetensors.torch.save_file(tensors, new / WEIGHTS, metadata={"format": "pt"})
+        write_tensors(new / WEIGHTS, weights)
         (new / CARD).write_text(card)
 
 

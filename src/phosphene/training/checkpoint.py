@@ -10,7 +10,6 @@ kill at any moment leaves a good one. Reading runs no code: the files hold numbe
 
 import hashlib
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -18,10 +17,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from phosphene.files import replace_folder, sha256, sweep
+from phosphene.store.tensors import write_tensors
 
 TENSORS, STATE = "tensors.safetensors", "state.json"
 KEPT = 2
@@ -57,7 +57,7 @@ def save(folder: Path, step: int, tensors: Mapping[str, Tensor], facts: Facts) -
     sweep(folder)
     path = folder / f"step-{step:08d}"
     with replace_folder(path) as new:
-        _write(new / TENSORS, tensors)
+        write_tensors(new / TENSORS, tensors)
         size, digest = (new / TENSORS).stat().st_size, sha256(new / TENSORS)
         state = {"step": step, "facts": facts, "tensors": {"size": size, "sha256": digest}}
         (new / STATE).write_text(json.dumps({**state, "sha256": _digest(state)}, indent=2))
@@ -136,21 +136,3 @@ def _whole(path: Path) -> bool:
 def _digest(state: Facts) -> str:
     """The same before and after a journey through JSON, which keeps the order of keys."""
     return hashlib.sha256(json.dumps(state).encode()).hexdigest()
-
-
-def _write(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """A safetensors file. Tensors that share memory (tied weights), which it refuses, are written apart."""
-    apart: dict[str, Tensor] = {}
-    seen: set[int] = set()
-    for name, tensor in tensors.items():
-        place = tensor.untyped_storage().data_ptr()
-        apart[name] = tensor.clone() if place in seen else tensor.detach().contiguous()
-        seen.add(place)
-    try:
-        save_file(apart, path)
-    except SafetensorError as error:
-        # safetensors tells what the system said only inside its text.
-        said = re.search(r"os error (\d+)", str(error))
-        if said is None:
-            raise
-        raise OSError(int(said[1]), os.strerror(int(said[1]))) from error
