@@ -43,9 +43,10 @@ def replace_folder(path: Path) -> Iterator[Path]:
 
     If the block raises, or the disk is full, a folder that was there before is untouched and nothing is left
     beside it; an OSError from writing names `path`. No file system swaps two folders by a portable call: a
-    kill between the two renames leaves the former one, whole, as `NAME.old`. Otherwise it is removed.
+    kill between the two renames leaves the former one, whole, as `NAME.old` (see `standing`). Otherwise it
+    is removed.
     """
-    temporary, former = _hidden(path), path.with_name(path.name + ".old")
+    temporary, former = _hidden(path), _former(path)
     with _naming(path, temporary):
         try:
             temporary.mkdir()
@@ -59,6 +60,13 @@ def replace_folder(path: Path) -> Iterator[Path]:
         _sync(path.parent)
     if former.exists():
         shutil.rmtree(former)
+
+
+def standing(path: Path) -> Path:
+    """Where the folder that `replace_folder` put at `path` stands: there, or as `NAME.old` if a kill came
+    between its two renames."""
+    former = _former(path)
+    return former if former.is_dir() and not path.exists() else path
 
 
 def sweep(folder: Path) -> None:
@@ -85,6 +93,11 @@ def sha256(path: Path) -> str:
 def _hidden(path: Path) -> Path:
     """A name beside `path` that nobody else uses. Not tempfile's: others could not read the file."""
     return path.with_name(f"{WRITING}{path.name}-{token_hex(4)}")
+
+
+def _former(path: Path) -> Path:
+    """Where a folder stands while another takes its place."""
+    return path.with_name(path.name + ".old")
 
 
 def _swap(new: Path, path: Path, former: Path) -> None:

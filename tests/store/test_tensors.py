@@ -37,7 +37,7 @@ def full_disk(size: int) -> Iterator[None]:
 
 def save_model(folder: Path, value: float) -> None:
     network = UNet(CONFIG)
-    torch.nn.init.constant_(network.enter.bias, value)
+    network.enter.weight.data.fill_(value)
     model.save(folder, HEADER, CONFIG, network.state_dict(), "card")
 
 
@@ -47,7 +47,7 @@ def save_checkpoint(folder: Path, value: float) -> None:
 
 def save_diffusers(folder: Path, value: float) -> None:
     network = UNet(CONFIG)
-    torch.nn.init.constant_(network.enter.bias, value)
+    network.enter.weight.data.fill_(value)
     exchange.write_diffusers(network, folder, 8)
 
 

@@ -225,7 +225,7 @@ def find_model(place: Path | str) -> Path:
     candidates = [Path(place), Path("runs") / place]
     for folder in candidates:
         for found in (folder / "model", folder):
-            if (found / model.CONFIG).is_file():
+            if (files.standing(found) / model.CONFIG).is_file():
                 return found
     if any((folder / "recipe.toml").is_file() for folder in candidates):
         raise ValueError(

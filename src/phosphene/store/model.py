@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from phosphene import files
 from phosphene.networks.build import Config, build, describe, understand
+from phosphene.networks.unet import UNetConfig, smallest_multiple
 from phosphene.recipes.settings import Count, DiffusionSettings, SamplingSettings, Settings, first_line
 from phosphene.store.tensors import write_tensors
 
@@ -73,6 +74,7 @@ def save(folder: Path, header: Header, config: Config, weights: Mapping[str, Ten
 
 def load(folder: Path) -> Model:
     """Reads a model folder. Raises ValueError, naming file and field, for all that is not as it should be."""
+    folder = files.standing(folder)
     if not (folder / CONFIG).is_file():
         raise ValueError(f"{folder}: no model here, a model folder holds {CONFIG} and {WEIGHTS}")
     header, config = _read_config(folder / CONFIG)
@@ -95,11 +97,34 @@ def _read_config(path: Path) -> tuple[Header, Config]:
         raise ValueError(f"{path}: network: the section is missing; this is no phosphene model")
     try:
         config = understand(settings.pop("network"))
-        return Header.model_validate_json(json.dumps(settings)), config
+    except ValueError as error:
+        raise ValueError(f"{path}: network.{error}") from None
+    try:
+        header = Header.model_validate_json(json.dumps(settings))
+        agree(header, config)
     except ValidationError as error:
         raise ValueError(f"{path}: {first_line(error)}") from None
     except ValueError as error:
-        raise ValueError(f"{path}: network.{error}") from None
+        raise ValueError(f"{path}: {error}") from None
+    return header, config
+
+
+def agree(header: Header, config: Config) -> None:
+    """Raises ValueError unless the network takes the pictures and labels that the header promises."""
+    out = header.channels * (2 if header.diffusion.learned_variance else 1)
+    multiple = smallest_multiple(config) if isinstance(config, UNetConfig) else config.patch
+    if config.classes != len(header.classes):
+        raise ValueError(f"classes: {len(header.classes)} names, the network has {config.classes} classes")
+    if config.in_channels != header.channels:
+        raise ValueError(f"channels {header.channels}: the network takes {config.in_channels}")
+    if config.out_channels != out:
+        learned = header.diffusion.learned_variance
+        raise ValueError(
+            f"channels {header.channels}: the network says {config.out_channels}, with "
+            f"diffusion.learned_variance {learned} it should say {out}"
+        )
+    if header.size % multiple:
+        raise ValueError(f"size {header.size}: the network takes multiples of {multiple}")
 
 
 def load_weights(network: nn.Module, path: Path) -> None:

@@ -11,10 +11,11 @@ from torch import Tensor
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Writes a safetensors file. Tensors that share memory (tied weights), which it refuses, are written apart.
+    """Writes a safetensors file. Tensors that share memory (tied weights), which it refuses, are written
+    apart.
 
-    Raises OSError if the file cannot be written. It is not there whole or not at all: write it in a folder
-    of `files.replace_folder`.
+    Raises OSError if the file cannot be written, part of which may be there then: write it in a folder of
+    `files.replace_folder`.
     """
     apart: dict[str, Tensor] = {}
     seen: set[int] = set()
