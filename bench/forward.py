@@ -59,8 +59,8 @@ def main() -> None:
         ],
         rows,
         [
-            "Every trick: channels last, torch.compile with frozen weights, and bf16 where the chip has units "
-            "for it" + (", as here." if half else "; here it has none."),
+            "Every trick: channels last, torch.compile with frozen weights, and bf16 where the chip "
+            "has units for it" + (", as here." if half else "; here it has none."),
             f"denoising-diffusion-pytorch: its U-Net at {peers.multiply_adds(other, 32) / 1e9:.2f} G "
             f"multiply-adds a picture, the reference has {adds / 1e9:.2f}.",
             "Direct-equivalent: the operations of the plain algorithm over the time; Winograd's does fewer.",

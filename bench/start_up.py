@@ -1,4 +1,4 @@
-"""Start-up, whole processes: import, --help, a model folder to its first picture: `python -m bench.start_up`."""
+"""Start-up, whole processes, from import to a first picture: `python -m bench.start_up`."""
 
 import argparse
 import subprocess

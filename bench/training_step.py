@@ -1,4 +1,4 @@
-"""A whole training step, forward, backward, AdamW and EMA, on the same network: `python -m bench.training_step`."""
+"""A whole training step of the same network, with AdamW and EMA: `python -m bench.training_step`."""
 
 import argparse
 import copy
@@ -24,7 +24,7 @@ CASES = {"small": (peers.small, 64), "reference": (peers.reference, 16)}
 
 
 def ours(theirs: nn.Module, x: torch.Tensor) -> Callable[[], object]:
-    """What the trainer does in a step: strata or not, noise of (seed, picture, step), loss, clip, AdamW, EMA."""
+    """What the trainer does in a step: noise of (seed, picture, step), loss, clipping, AdamW, EMA."""
     network = peers.ours(theirs).train()
     family = Diffusion(network, DDPM.diffusion)
     optimizers = optimizer.build(network, learning_rate=1e-4)
@@ -144,7 +144,7 @@ def main() -> None:
             "diffusers: the inner loop of its train_unconditional.py. Every trick: channels last, "
             "torch.compile, fused AdamW, and bf16 where the chip has units for it.",
             "phosphene clips, draws its counter-based noise and keeps one average in the step too.",
-            "denoising-diffusion-pytorch: the inner loop of its Trainer, its own U-Net at equal multiply-adds.",
+            "denoising-diffusion-pytorch: the inner loop of its Trainer, its U-Net at equal cost.",
         ],
         all_turns,
     )
