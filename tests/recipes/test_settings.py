@@ -117,6 +117,7 @@ def test_training_has_a_length(changes):
             "diffusion.learned_variance True: schedule flow has no steps whose variance could be learned; "
             "accepted with linear, scaled_linear, linear_zero_terminal",
         ),
+        ({"sampling.solver": "ddpm_learned"}, "sampling.solver 'ddpm_learned': it needs diffusion.learned_"),
         ({"training.ema": []}, "training.ema []: tuple should have at least 1 item"),
         ({"training.seed": date(2020, 1, 2)}, "training.seed '2020-01-02': input should be a valid integer"),
         ({"training.budget": math.inf}, "training.budget inf: input should be a finite number"),

@@ -4,7 +4,7 @@ import difflib
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 
@@ -19,6 +19,7 @@ from phosphene.diffusion.schedule import Schedule
 from phosphene.diffusion.solver import SOLVERS
 from phosphene.recipes.settings import Threshold
 
+ETA = ("ddim", "euler", "euler_ancestral")
 ORDERS = {"dpmpp_1": 1, "dpmpp_2m": 2, "dpmpp_3m": 3, "dpmpp_2m_sde": 2, "dpmpp_3m_sde": 3}
 
 
@@ -26,8 +27,9 @@ ORDERS = {"dpmpp_1": 1, "dpmpp_2m": 2, "dpmpp_3m": 3, "dpmpp_2m_sde": 2, "dpmpp_
 class Asked:
     """steps: solver steps; heun and edm evaluate the network twice in each but the last.
 
-    eta: share of fresh noise (ddim and dpmpp). churn: S_churn (heun and edm). guidance: 1 is none.
-    interval: smallest and largest sigma / alpha that are guided. threshold: of x0_hat.
+    eta: share of fresh noise (ddim, euler and dpmpp solvers but dpmpp_3m_published). churn: S_churn (heun
+    and edm). guidance: 1 is none. interval: smallest and largest sigma / alpha that are guided, the largest
+    may be infinite. threshold: of x0_hat.
     """
 
     solver: str
@@ -49,10 +51,32 @@ class Asked:
             raise ValueError(f"guidance {self.guidance}: give a number; 1 is none, 2 to 5 is common")
         if self.eta is not None and not 0 <= self.eta <= 1:
             raise ValueError(f"eta {self.eta}: give a share from 0 (no fresh noise) to 1")
-        if self.churn is not None and not self.churn >= 0:
-            raise ValueError(f"churn {self.churn}: give 0 or more")
+        if self.churn is not None and not 0 <= self.churn < math.inf:
+            raise ValueError(f"churn {self.churn}: give a number, 0 or more; 40 is common")
         if self.interval is not None and not 0 <= self.interval[0] <= self.interval[1]:
             raise ValueError(f"interval {self.interval}: give the smaller sigma / alpha first, 0 or more")
+        if self.interval is not None and self.guidance == 1:
+            raise ValueError(f"interval {self.interval}: guidance 1 guides nowhere; give guidance too")
+
+    def refuse_for(self, labelled: bool, learned_variance: bool) -> None:
+        """Raises ValueError for what needs labels, or a learned variance, of a model that lacks them."""
+        if self.guidance != 1 and not labelled:
+            raise ValueError(
+                f"guidance {self.guidance:g}: this model was trained without labels, whose answers it "
+                "compares; leave it out"
+            )
+        if self.solver == "ddpm_learned" and not learned_variance:
+            raise ValueError(
+                "solver 'ddpm_learned': this model was trained without diffusion.learned_variance; "
+                "ddpm and ddpm_large need none"
+            )
+
+    def describe(self) -> dict[str, Any]:
+        """What was asked, without what was not, in values that JSON has; numbers understand "inf"."""
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        if self.interval is not None:
+            given["interval"] = [end if math.isfinite(end) else "inf" for end in self.interval]
+        return given
 
     def plan(self, schedule: Schedule) -> Plan:
         """The plan of the solver on its grid. Raises ValueError for an option that the solver lacks."""
@@ -61,12 +85,13 @@ class Asked:
     def _solver(self) -> Solver:
         solver = SOLVERS[self.solver].solver
         if self.eta is not None:
-            if self.solver in ("ddim", "euler", "euler_ancestral"):
+            if self.solver in ETA:
                 solver = ddim(self.eta)
             elif self.solver in ORDERS:
                 solver = dpmpp(ORDERS[self.solver], self.eta)
             else:
-                raise ValueError(f"eta: {self.solver} has none; ddim, euler and dpmpp solvers do")
+                having = ", ".join([*ETA, *ORDERS])
+                raise ValueError(f"eta: {self.solver} has none; accepted with {having}")
         if self.churn is not None:
             if self.solver not in ("heun", "edm"):
                 raise ValueError(f"churn: {self.solver} has none; heun and edm do")

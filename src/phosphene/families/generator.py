@@ -66,7 +66,9 @@ class Generator:
     def defaults(self) -> Asked:
         """How pictures are made unless the caller says otherwise."""
         s = self.model.header.sampling
-        return Asked(s.solver, s.steps, s.grid, guidance=s.guidance, threshold=s.threshold)
+        # A recipe's guidance is for its labels: without any there is nothing to compare.
+        guidance = s.guidance if self.classes else 1.0
+        return Asked(s.solver, s.steps, s.grid, guidance=guidance, threshold=s.threshold)
 
     def sample(
         self,
@@ -122,6 +124,10 @@ class Generator:
         for field, value, least in (("n", n, 1), ("seed", seed, 0), ("first", first, 0), ("batch", batch, 1)):
             if value < least:
                 raise ValueError(f"{field} {value}: give {least} or more")
+        for field, value, numbers in (("seed", seed, 1), ("first", first, n)):
+            if value + numbers > 2**63:
+                raise ValueError(f"{field} {value}: give {2**63 - numbers} or less")
+        asked.refuse_for(bool(self.classes), self.model.header.diffusion.learned_variance)
         return self._run(asked, seed, range(first, first + n), _each(label, n), batch, trajectory, watch)
 
     def _run(
@@ -153,8 +159,12 @@ class Generator:
                 if trajectory and (last or n % stride == 0):
                     film.append((x if last else x / float(scale[n])).cpu())
 
-            denoise = asked.guide(self.family.denoise, len(rows), self.device)
-            condition = self.task.asked(labels[start : start + batch]).each(lambda t: t.to(self.device))
+            part = labels[start : start + batch]
+            condition = self.task.asked(part).each(lambda t: t.to(self.device))
+            # Where nothing is asked, the two answers that guidance compares are the same.
+            anything = any(label is not None for label in part)
+            guided = asked if anything else replace(asked, guidance=1.0, interval=None)
+            denoise = guided.guide(self.family.denoise, len(rows), self.device)
             with torch.inference_mode():
                 shape = (self.channels, self.size, self.size)
                 key = keys(seed, rows).to(self.device)
@@ -170,7 +180,7 @@ class Generator:
 
     def _settings(self, asked: Asked, seed: int, number: int, label: Label | None) -> dict[str, Any]:
         """What a picture's file says of how it was made."""
-        made = {"seed": seed, "picture": number, "label": label, **vars(asked)}
+        made = {"seed": seed, "picture": number, "label": label, **asked.describe()}
         return {
             "phosphene": __version__,
             "model": self.model.fingerprint,

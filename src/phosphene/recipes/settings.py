@@ -190,6 +190,15 @@ class Recipe(Settings):
     training: TrainingSettings = TrainingSettings()
     sampling: SamplingSettings = SamplingSettings()
 
+    @model_validator(mode="after")
+    def _can_be_sampled(self) -> "Recipe":
+        if self.sampling.solver == "ddpm_learned" and not self.diffusion.learned_variance:
+            raise ValueError(
+                "sampling.solver 'ddpm_learned': it needs diffusion.learned_variance; ddpm and ddpm_large "
+                "do not"
+            )
+        return self
+
 
 NETWORKS = {"unet": UNetSettings, "transformer": TransformerSettings}
 
