@@ -7,6 +7,11 @@
 
 NS is five steps of X <- a X + (b A + c A^2) X, A = X X^T, on U / |U|_F. Its coefficients make the slope at
 zero large rather than the limit exact: singular values end between 0.7 and 1.2, which trains as well as 1.
+All steps are polynomials in A, which commute: for a wide X they are taken on the small A alone, and X is
+multiplied once by their product,
+
+    S = a + b A + c A^2,   Q <- S Q,   A <- S A S,   in the end X <- Q X.
+
 The factor 0.2 sqrt(max(rows, columns)) gives the update the root mean square of AdamW's (Liu et al. 2025,
 "Muon is scalable for LLM training", section 2.2), so that both use one learning rate and one weight decay.
 
@@ -26,6 +31,7 @@ from torch.optim.optimizer import ParamsT
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 STEPS = 5
+WIDE = 2  # columns a row from which steps on A take fewer operations: 2 n + 20 m against 10 n + 5 m
 NORM_FLOOR = 1e-7  # a gradient of zeros stays zero
 RMS_OF_ADAMW = 0.2
 
@@ -42,10 +48,27 @@ def orthogonalize(
     x = matrices.mT if tall else matrices  # X X^T is the smaller of the two squares
     x = x.to(dtype)
     x = x / torch.linalg.matrix_norm(x, keepdim=True).clamp(min=NORM_FLOOR)
+    if dtype == torch.float32 and x.shape[-1] >= WIDE * x.shape[-2]:
+        x = _product(x @ x.mT) @ x
+        return (x.mT if tall else x).to(matrices.dtype)
     for _ in range(STEPS):
         gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return (x.mT if tall else x).to(matrices.dtype)
+
+
+def _product(gram: Float[Tensor, "k m m"]) -> Float[Tensor, "k m m"]:
+    """Q of all steps from A of the first. Float32: A holds squares, for which bfloat16 has too few digits."""
+    a, b, c = COEFFICIENTS
+    unit = torch.eye(gram.shape[-1], device=gram.device)
+    product = None
+    for left in reversed(range(STEPS)):
+        step = torch.baddbmm(gram, gram, gram, beta=b, alpha=c) + a * unit
+        product = step if product is None else step @ product
+        if left:
+            gram = step @ gram @ step
+    assert product is not None
+    return product
 
 
 class Muon(Optimizer):
