@@ -125,6 +125,8 @@ def test_weights_by_hand():
     expected = {
         "uniform": [2.0, 10.0],
         "snr": [1.0, 9.0],
+        "v": [2.0, 10.0],
+        "velocity": [4.0, 16.0],
         "min_snr": [1.0, 5.0],
         "soft_min_snr": [4 / 5, 36 / 13],
         "edm": [1.25 / 0.25, (1 / 9 + 0.25) / (0.25 / 9)],
@@ -133,6 +135,15 @@ def test_weights_by_hand():
     assert set(expected) == set(WEIGHTS)
     for name, values in expected.items():
         assert WEIGHTS[name](at, c).tolist() == pytest.approx(values), name
+
+
+def test_velocity_counts_no_more_below_a_twentieth():
+    """t = sigma / (alpha + sigma) in any units; 1 / 0.05^2 is the most."""
+    at = levels([0.95, 0.96, 9.99, 1.0], [0.05, 0.04, 0.01, 0.0])
+    c = PREDICTIONS["x0"](silent)(at)
+    assert WEIGHTS["velocity"](at, c).tolist() == pytest.approx([400.0] * 4)
+    at = levels([0.94, 0.5, 0.0], [0.06, 1.5, 3.0])
+    assert WEIGHTS["velocity"](at, c).tolist() == pytest.approx([1 / 0.06**2, (2 / 1.5) ** 2, 1.0])
 
 
 def test_score_of_a_mixture_is_its_gradient():

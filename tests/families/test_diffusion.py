@@ -87,6 +87,30 @@ def test_min_snr_counts_errors_of_the_picture():
     torch.testing.assert_close(family.loss("network", given), expected, rtol=2e-4, atol=1e-5)
 
 
+class SaysX0(nn.Module):
+    """The picture that a velocity network, asked at the same place, implies: x0 = x - t u on a flow."""
+
+    def forward(self, x: Tensor, heard: Tensor, condition: Condition) -> Tensor:
+        t = heard.reshape(-1, 1, 1, 1) / 1000
+        # inp is 1 / |(alpha, sigma)| for x0 and 1 / (alpha + sigma) = 1 for the velocity.
+        x = x * torch.hypot(1 - t, t)
+        return x - t * Says()(x, heard, condition)
+
+
+@pytest.mark.parametrize(
+    "settings", [RECIPES["transformer"].diffusion, DiffusionSettings(prediction="x0", weight="velocity")]
+)
+def test_the_loss_of_a_picture_taken_in_velocity_is_that_of_the_velocity(settings):
+    """JiT: x0 is predicted, the loss is |u - u_hat|^2; exactly what a network of velocities would have."""
+    picture = Diffusion(SaysX0(), settings)
+    velocity = Diffusion(Says(), settings.model_copy(update={"prediction": "velocity", "weight": "uniform"}))
+    given = batch(rows=64)
+    assert float(picture.levels(given).sigma.min()) > 0.05
+    torch.testing.assert_close(
+        picture.loss("network", given), velocity.loss("network", given), rtol=1e-4, atol=1e-6
+    )
+
+
 def test_strata_cover_the_density_in_every_batch():
     family, rows = Diffusion(Says(), DiffusionSettings(density="uniform")), 10
     for step in range(5):

@@ -59,7 +59,7 @@ TRANSFORMER = Recipe(
     name="transformer",
     summary="a diffusion transformer that predicts the picture, its loss taken in velocity (JiT)",
     network=TransformerSettings(),
-    diffusion=DiffusionSettings(prediction="x0", density_mean=0.8, density_std=0.8, weight="snr"),
+    diffusion=DiffusionSettings(prediction="x0", density_mean=0.8, density_std=0.8, weight="velocity"),
 )
 
 RECIPES: Mapping[str, Recipe] = {recipe.name: recipe for recipe in (FLOW, DDPM, EDM, COSINE_V, TRANSFORMER)}

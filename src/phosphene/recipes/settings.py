@@ -20,7 +20,7 @@ Count = Annotated[int, Field(ge=1)]
 ScheduleName = Literal["linear", "scaled_linear", "linear_zero_terminal", "cosine", "edm", "flow"]
 DISCRETE: tuple[ScheduleName, ...] = ("linear", "scaled_linear", "linear_zero_terminal")
 PredictionName = Literal["eps", "x0", "v", "velocity", "edm"]
-WeightName = Literal["uniform", "snr", "min_snr", "soft_min_snr", "edm"]
+WeightName = Literal["uniform", "snr", "v", "velocity", "min_snr", "soft_min_snr", "edm"]
 DensityName = Literal["uniform", "log_normal", "logit_normal"]
 GridName = Literal["trailing", "leading", "linspace", "karras", "log_snr"]
 SolverName = Literal[
