@@ -7,7 +7,7 @@ import torch
 
 from phosphene.diffusion import prediction, schedule, weight
 from phosphene.diffusion.condition import Condition
-from phosphene.diffusion.denoiser import denoiser, eps_hat
+from phosphene.diffusion.denoiser import denoiser
 from phosphene.diffusion.level import Level, like
 from phosphene.diffusion.prediction import PREDICTIONS
 from phosphene.diffusion.weight import WEIGHTS
@@ -150,5 +150,5 @@ def test_score_of_a_mixture_is_its_gradient():
     data, at = mixture(), levels([0.8] * 5, [0.5] * 5)
     x = points(5, 2, 1, 1).requires_grad_()
     (score,) = torch.autograd.grad(data.log_density(x, at).sum(), x)
-    x0 = data.denoise(x, at, Condition())
-    torch.testing.assert_close(-eps_hat(x, x0, at) / like(at.sigma, x), score, rtol=1e-9, atol=1e-9)
+    eps_hat = (x - 0.8 * data.denoise(x, at, Condition())) / 0.5
+    torch.testing.assert_close(-eps_hat / 0.5, score, rtol=1e-9, atol=1e-9)

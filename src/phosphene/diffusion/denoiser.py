@@ -52,8 +52,3 @@ def change_x0(denoise: Denoise, change: Callable[[Tensor, Level], Tensor]) -> De
         return x0 if fraction is None else torch.cat([x0, fraction], dim=1)
 
     return changed
-
-
-def eps_hat(x: Tensor, x0: Tensor, level: Level) -> Tensor:
-    """The noise that this x0 leaves in x."""
-    return (x - like(level.alpha, x) * x0) / like(level.sigma, x)

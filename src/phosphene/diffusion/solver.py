@@ -5,9 +5,7 @@ from dataclasses import dataclass
 
 from phosphene.diffusion.ancestral import Solver, consistency, ddim, ddpm, ddpm_large, ddpm_learned
 from phosphene.diffusion.heun import heun
-from phosphene.diffusion.level import Level
 from phosphene.diffusion.multistep import dpmpp, unipc
-from phosphene.diffusion.plan import Plan, compile
 
 
 @dataclass(frozen=True)
@@ -42,8 +40,3 @@ SOLVERS: Mapping[str, Named] = {
     "unipc": Named(unipc, "predictor and corrector of order 2 (Zhao 2023)", False, 20),
     "consistency": Named(consistency, "x0_hat, then noise anew; for consistency models (Song 2023)", True, 2),
 }
-
-
-def plan(name: str, grid: Level) -> Plan:
-    """The plan of a named solver on a grid. `name` is one of SOLVERS."""
-    return compile(SOLVERS[name].solver(grid))

@@ -7,7 +7,7 @@ step, with the mean held fixed (Nichol & Dhariwal 2021, section 3.1).
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -38,10 +38,6 @@ class Diffusion:
 
     network: nn.Module
     settings: DiffusionSettings
-
-    @property
-    def players(self) -> Mapping[str, nn.Module]:
-        return {"network": self.network}
 
     def with_network(self, network: nn.Module) -> "Diffusion":
         """The same diffusion around another network (averaged weights, a data-parallel wrapper)."""
