@@ -58,6 +58,15 @@ def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
     return run
 
 
+class Clock:
+    """Seconds that pass only when something says so."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 def small(*more: str) -> list[str]:
     """--set options of the small network, and more."""
     return [word for assignment in (*SMALL, *more) for word in ("--set", assignment)]

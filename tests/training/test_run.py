@@ -19,7 +19,6 @@ from phosphene.recipes.presets import RECIPES
 from phosphene.recipes.settings import changed, parse_assignment
 from phosphene.training import checkpoint
 from phosphene.training.folder import RunFolder, create
-from phosphene.training.horizon import Horizon
 from phosphene.training.train import start
 from phosphene.training.trainer import Diverged, Trainer
 from tests.conftest import SMALL, small
@@ -306,47 +305,3 @@ def test_accumulation_does_not_change_the_gradient(tmp_path):
         gradients.append([p.grad.clone() for p in trainer.network.parameters() if p.grad is not None])
     for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
-
-
-class TestHorizon:
-    """A budget becomes a number of steps when the decay is due."""
-
-    def test_images_are_known_from_the_start(self):
-        horizon = Horizon(10, None, 0.3)
-        horizon.settle(3, 1e9)
-        assert horizon.total == 10
-        assert horizon.finished(10)
-        assert not horizon.finished(9)
-        assert horizon.left(5, 10.0) == 10.0
-
-    def test_a_budget_settles_when_its_decay_is_due(self):
-        horizon = Horizon(None, 100.0, 0.25)
-        horizon.settle(700, 74.9)
-        assert horizon.total is None
-        assert horizon.left(700, 74.9) == pytest.approx(25.1)
-        horizon.settle(750, 75.0)
-        assert horizon.total == 1000
-        horizon.settle(990, 99.0)
-        assert horizon.total == 1000
-
-    def test_a_machine_that_turns_slower_is_stopped(self):
-        horizon = Horizon(None, 100.0, 0.25)
-        horizon.settle(750, 75.0)
-        horizon.settle(800, 104.0)
-        assert not horizon.finished(800)
-        horizon.settle(805, 105.0)
-        assert horizon.finished(805)
-
-    def test_a_step_longer_than_the_budget(self):
-        horizon = Horizon(None, 1.0, 0.25)
-        horizon.settle(1, 30.0)
-        assert horizon.finished(1)
-
-
-def test_a_budget_ends_in_time(tmp_path):
-    wanted = recipe("training.batch=32", "training.budget=2.0", "training.images=none")
-    began = time.monotonic()
-    outcome = start(wanted, tmp_path / "r")
-    assert outcome.finished
-    assert outcome.seconds < 2.4
-    assert time.monotonic() - began < 20

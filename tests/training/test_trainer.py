@@ -1,18 +1,25 @@
 """The trainer's own arithmetic, on sets small enough to count by hand."""
 
 import dataclasses
+import json
+import threading
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 from phosphene.data.cache import prepare
+from phosphene.data.loader import Loader
 from phosphene.data.sources import find
 from phosphene.recipes.presets import RECIPES
-from phosphene.recipes.settings import changed, parse_assignment
-from phosphene.training.train import build
-from phosphene.training.trainer import evenly
+from phosphene.recipes.settings import Recipe, changed, parse_assignment
+from phosphene.training.folder import create
+from phosphene.training.train import Watcher, build, fit
+from phosphene.training.trainer import Diverged, Trainer, evenly
 from phosphene.training.workers import Workers
-from tests.conftest import SMALL
+from tests.conftest import SMALL, Clock
 
 
 def test_numbers_at_even_distances():
@@ -39,3 +46,68 @@ def test_the_held_out_loss_looks_at_every_class(monkeypatch):
     counts = np.bincount(data.labels[seen], minlength=10)
     expected = np.bincount(data.labels[trainer.held_out], minlength=10) * 256 / len(trainer.held_out)
     assert np.abs(counts - expected).max() <= 1
+
+
+def recipe(**settings: Any) -> Recipe:
+    values = {f"training.{name}": value for name, value in settings.items()}
+    small = dict(map(parse_assignment, SMALL))
+    return changed(RECIPES["flow"], {**small, "data.source": "digits", "data.size": 8, **values})
+
+
+def trainer_of(wanted: Recipe) -> Trainer:
+    return build(wanted, prepare(find("digits")), torch.device("cpu"), Workers())
+
+
+def test_waiting_for_data_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Each batch is waited for 3 s, but the first for 11 s, and each step computes for 1 s."""
+    monkeypatch.setattr("phosphene.training.train.REPORT_EVERY", 7.9)
+    wanted = recipe(batch=16, images=64, validate_every=1e9, checkpoint=1e9)
+    trainer, clock = trainer_of(wanted), Clock()
+    trainer.clock = clock
+    take, step = trainer.loader.batch, trainer.optimizers.step
+
+    def slow(number: int):
+        clock.now += 3.0 if number else 11.0
+        return take(number)
+
+    def compute() -> None:
+        clock.now += 1.0
+        step()
+
+    monkeypatch.setattr(trainer.loader, "batch", slow)
+    object.__setattr__(trainer.optimizers, "step", compute)
+    outcome = fit(trainer, create(tmp_path / "r", wanted, False), Watcher())
+    assert outcome.seconds == 24
+    assert outcome.waiting == pytest.approx(20 / 24)
+    lines = [json.loads(line) for line in (tmp_path / "r" / "log" / "metrics.jsonl").read_text().splitlines()]
+    shares = [(line["step"], line["waiting"]) for line in lines if "waiting" in line]
+    assert shares == [(1, round(11 / 12, 3)), (3, 0.75), (4, 0.75)]
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_set_on_the_disk_is_read_by_a_thread_that_ends_with_the_run(tmp_path, monkeypatch, ends):
+    wanted = recipe(batch=16, images=64)
+    trainer = trainer_of(wanted)
+    trainer.loader = Loader(trainer.dataset, trainer.loader.indices, 16, 0, "cpu", resident=0)
+    update, seen = trainer.update, []
+
+    def watched() -> tuple[float, float]:
+        done = update()
+        seen.append(any(thread.name.startswith("ahead") for thread in threading.enumerate()))
+        if not ends and trainer.step == 2:
+            raise Diverged("nan")
+        return done
+
+    monkeypatch.setattr(trainer, "update", watched)
+    folder = create(tmp_path / "r", wanted, False)
+    if ends:
+        fit(trainer, folder, Watcher())
+        resident = trainer_of(wanted)
+        fit(resident, create(tmp_path / "s", wanted, False), Watcher())
+        for one, other in zip(trainer.network.parameters(), resident.network.parameters(), strict=True):
+            assert torch.equal(one, other)
+    else:
+        with pytest.raises(Diverged):
+            fit(trainer, folder, Watcher())
+    assert seen == [True] * (4 if ends else 2)
+    assert not any(thread.name.startswith("ahead") for thread in threading.enumerate())

@@ -11,6 +11,7 @@ from phosphene.training.train import Outcome, Watcher
 from phosphene.training.trainer import Progress as Now
 
 QUIET_SECONDS = 10.0  # between lines where there is no terminal
+WORTH_SAYING = 0.05  # share of the time that training waits for data
 
 
 class Display(Watcher):
@@ -42,8 +43,11 @@ class Display(Watcher):
 
     def progress(self, now: Now) -> None:
         of = "" if now.total is None else f"/{now.total:,}"
+        wait = f"  {now.waiting:.0%} waiting for data" if now.waiting >= WORTH_SAYING else ""
         left = "" if now.left is None else f"  {clock(now.left)} left"
-        words = f"step {now.step:,}{of}  loss {now.loss:.4f}  {now.images_per_second:,.0f} pictures/s{left}"
+        words = (
+            f"step {now.step:,}{of}  loss {now.loss:.4f}  {now.images_per_second:,.0f} pictures/s{wait}{left}"
+        )
         share = 0.0 if now.left is None else now.elapsed / max(now.elapsed + now.left, 1e-9)
         self._show("training", int(1000 * share), 1000, words)
 

@@ -1,31 +1,78 @@
 """How long a run is: a number of steps, or a time to spend.
 
-A budget of seconds becomes a number of steps late: when the share of time before the learning rate's decay is
-spent, the speed so far says how many steps fill the rest. From then on the run is like any other, so that
-the decay ends where the run ends. A machine that turns slower still is stopped a little past the budget.
+A budget counts every second from the first step to the written model. It becomes a number of steps late:
+when the share of time before the learning rate's decay is spent, the recent pace says how many steps fill the
+rest, less what validations and checkpoints will take on the way and at the end. From then on the run is like
+any other, so that the decay ends where the run ends; only if the machine's pace changes so much that the run
+would end more than SLACK away from its budget is the number set anew.
 """
 
-from dataclasses import dataclass
+import math
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from statistics import median_low
 
-GRACE = 1.05
+RECENT = 100  # steps that the pace is measured on
+REHEARSAL = 0.5  # share of a budget after which it is seen what a validation and a checkpoint take
+SLACK = 0.05  # of the budget
 
 
 @dataclass
 class Horizon:
-    """total: steps of the whole run, once known. budget: seconds, or None. decay: the run's last share."""
+    """total: steps of the whole run, once known. budget: seconds, or None. decay: the run's last share.
+
+    every: by name, seconds between what is done now and then and once more at the end (validation,
+    checkpoint). costs: seconds that each took the last time. recent: seconds of each of the last steps.
+    """
 
     total: int | None
     budget: float | None
     decay: float
+    every: Mapping[str, float] = field(default_factory=dict)
+    costs: dict[str, float] = field(default_factory=dict)
+    recent: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
 
-    def settle(self, step: int, elapsed: float) -> None:
-        """After `step` steps in `elapsed` seconds: fixes the total if it is time to."""
+    @property
+    def closing(self) -> float:
+        """Seconds from the last step to the written model, as far as is known."""
+        return math.fsum(self.costs.values())
+
+    @property
+    def pace(self) -> float | None:
+        """Seconds a step with its share of what is done between steps; None before there are two.
+
+        The lower median: the first step of a process, which warms up, and rare hiccups do not count.
+        """
+        if len(self.recent) < 2:
+            return None
+        step = median_low(self.recent)
+        return step * (1 + sum(cost / max(self.every[name], step) for name, cost in self.costs.items()))
+
+    def settle(self, step: int, elapsed: float, spent: float) -> None:
+        """After `step` steps in `elapsed` seconds, the last in `spent`: sets the total if it is time to."""
+        self.recent.append(spent)
         if self.budget is None:
             return
-        if self.total is None and elapsed >= (1 - self.decay) * self.budget:
-            self.total = max(step, round(step * self.budget / elapsed))
-        if self.total is not None and elapsed >= GRACE * self.budget:
-            self.total = min(self.total, step)
+        room, pace = self.budget - elapsed - self.closing, self.pace
+        if room <= 0 and self.total is None:
+            self.total = step
+        # A process that has just been resumed has to see some steps first.
+        if pace is None or (len(self.recent) * pace < SLACK * self.budget and len(self.recent) < RECENT):
+            return
+        if self.total is None:
+            known = self.costs.keys() == self.every.keys()
+            changes = known and room <= self.decay * self.budget + pace / 2
+        else:
+            changes = abs((self.total - step) * pace - room) > SLACK * self.budget
+        if changes:
+            self.total = step + max(0, round(room / pace))
+
+    def rehearses(self, name: str, elapsed: float) -> bool:
+        """Whether something is to be done now because the end cannot be planned without knowing its cost."""
+        if self.budget is None or self.total is not None or name in self.costs:
+            return False
+        return elapsed >= min(REHEARSAL, 1 - self.decay) * self.budget
 
     def finished(self, step: int) -> bool:
         return self.total is not None and step >= self.total
@@ -33,6 +80,6 @@ class Horizon:
     def left(self, step: int, elapsed: float) -> float | None:
         """Seconds to go, as far as can be told."""
         if self.total is not None:
-            return elapsed / step * (self.total - step) if step else None
+            return None if self.pace is None else (self.total - step) * self.pace + self.closing
         assert self.budget is not None
         return max(self.budget - elapsed, 0.0)

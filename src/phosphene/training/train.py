@@ -1,8 +1,7 @@
 """Starting a run and going on with one: what `phosphene train` and `phosphene.train` do."""
 
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +47,11 @@ class Watcher:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: finished, or stopped by a signal and to be resumed. first: as seen by worker 0."""
+    """How a run ended: finished, or stopped by a signal and to be resumed. first: as seen by worker 0.
+
+    seconds: from the first step to the written model. waiting: the share of this process's in which training
+    waited for data.
+    """
 
     folder: RunFolder
     finished: bool
@@ -56,6 +59,7 @@ class Outcome:
     images: int
     seconds: float
     first: bool
+    waiting: float
 
 
 def start(
@@ -76,7 +80,7 @@ def start(
         team.wait()
         folder = RunFolder(out)
         watcher.begins(data, parameters(trainer.network), folder, ())
-        return _train(trainer, folder, watcher)
+        return fit(trainer, folder, watcher)
 
 
 def resume(
@@ -109,7 +113,7 @@ def resume(
             folder.write_recipe(recipe)
             metrics.rewind(folder.metrics, trainer.step)
         watcher.begins(data, parameters(trainer.network), folder, notes)
-        return _train(trainer, folder, watcher)
+        return fit(trainer, folder, watcher)
 
 
 @contextmanager
@@ -151,35 +155,46 @@ def build(recipe: Recipe, data: Dataset, device: torch.device, team: Workers) ->
     return Trainer(recipe, data, assemble.family(recipe, config), assemble.task(recipe, data), device, team)
 
 
-def _train(trainer: Trainer, folder: RunFolder, watcher: Watcher) -> Outcome:
-    settings, first = trainer.recipe.training, trainer.workers.first
-    saved = reported = validated = time.monotonic()
-    since: list[tuple[float, float]] = []
-    now: Progress | None = None
-    with interruptions() as stop:
+def fit(trainer: Trainer, folder: RunFolder, watcher: Watcher) -> Outcome:
+    """Trains to the end, or until a signal; validates, saves and reports now and then, and at the end."""
+    settings, first, horizon = trainer.recipe.training, trainer.workers.first, trainer.horizon
+    begun, planned = trainer.elapsed, horizon.total is not None
+    asides = {
+        "validation": lambda: metrics.append(folder.metrics, trainer.validate()),
+        "checkpoint": lambda: save(trainer, folder),
+    }
+    last = dict.fromkeys(horizon.every, trainer.clock())
+    reported, since = trainer.clock(), list[Progress]()
+    with interruptions() as stop, closing(trainer.loader):
         for now in trainer.run(stop):
-            since.append((now.loss, trainer.recipe.training.batch / now.images_per_second))
-            clock = time.monotonic()
-            if first and clock - reported >= REPORT_EVERY:
-                report, since, reported = _mean(now, since), [], clock
-                metrics.append(folder.metrics, _line(report))
-                watcher.progress(report)
-            if first and clock - validated >= settings.validate_every and len(trainer.held_out):
-                metrics.append(folder.metrics, trainer.validate())
-                validated = time.monotonic()
-            if first and clock - saved >= settings.checkpoint:
-                save(trainer, folder)
-                saved = time.monotonic()
-    finished = trainer.horizon.finished(trainer.step)
-    outcome = Outcome(folder, finished, trainer.step, trainer.step * settings.batch, trainer.elapsed, first)
+            since.append(now)
+            if first and trainer.clock() - reported >= REPORT_EVERY:
+                _report(since, folder, watcher)
+                reported, since = trainer.clock(), []
+            # What a budget has become is kept at once: a resumed run must end where this one would.
+            settled, planned = not planned and horizon.total is not None, horizon.total is not None
+            ending = horizon.finished(trainer.step)
+            for name, every in horizon.every.items() if first and not ending else ():
+                due = trainer.clock() - last[name] >= every or horizon.rehearses(name, trainer.elapsed)
+                if due or (settled and name == "checkpoint"):
+                    trainer.aside(name, asides[name])
+                    last[name] = trainer.clock()
     if first:
-        if now is not None and since:
-            report = _mean(now, since)
-            metrics.append(folder.metrics, _line(report))
-            watcher.progress(report)
-        if len(trainer.held_out):
-            metrics.append(folder.metrics, trainer.validate())
-        save(trainer, folder)
+        if since:
+            _report(since, folder, watcher)
+        for name in horizon.every:
+            trainer.aside(name, asides[name])
+    seconds = trainer.elapsed - begun
+    outcome = Outcome(
+        folder,
+        horizon.finished(trainer.step),
+        trainer.step,
+        trainer.step * settings.batch,
+        trainer.elapsed,
+        first,
+        trainer.waited / seconds if seconds else 0.0,
+    )
+    if first:
         watcher.ends(outcome)
     trainer.workers.wait()
     return outcome
@@ -203,13 +218,17 @@ def save(trainer: Trainer, folder: RunFolder) -> None:
     model.save(folder.model, header, trainer.config, trainer.averaged(), words)
 
 
-def _mean(now: Progress, since: list[tuple[float, float]]) -> Progress:
-    """The progress now, with loss and speed as means since the last report."""
-    losses, seconds = zip(*since, strict=True)
-    batch = now.images // now.step
-    return now._replace(
-        loss=sum(losses) / len(losses), images_per_second=batch * len(since) / max(sum(seconds), 1e-9)
+def _report(since: Sequence[Progress], folder: RunFolder, watcher: Watcher) -> None:
+    """The last progress, with means over all of them, to the log and the watcher."""
+    now = since[-1]
+    seconds = [now.images / now.step / each.images_per_second for each in since]
+    report = now._replace(
+        loss=sum(each.loss for each in since) / len(since),
+        images_per_second=now.images / now.step * len(since) / sum(seconds),
+        waiting=sum(each.waiting * spent for each, spent in zip(since, seconds, strict=True)) / sum(seconds),
     )
+    metrics.append(folder.metrics, _line(report))
+    watcher.progress(report)
 
 
 def _line(now: Progress) -> dict[str, Any]:
@@ -222,4 +241,5 @@ def _line(now: Progress) -> dict[str, Any]:
         "rate": now.rate,
         "images_per_second": round(now.images_per_second, 1),
         "elapsed": round(now.elapsed, 3),
+        "waiting": round(now.waiting, 3),
     }

@@ -44,7 +44,10 @@ class Diverged(ValueError):
 
 
 class Progress(NamedTuple):
-    """A run under way. loss: a mean over the steps since the last report. left: seconds, None if unknown."""
+    """A run under way. loss: a mean over the steps since the last report. left: seconds, None if unknown.
+
+    waiting: the share of the steps' time since then in which they waited for data.
+    """
 
     step: int
     total: int | None
@@ -55,11 +58,16 @@ class Progress(NamedTuple):
     images_per_second: float
     elapsed: float
     left: float | None
+    waiting: float
 
 
 @dataclass
 class Trainer:
-    """A run's parts, and its state: weights, averages, optimizers, step, seconds."""
+    """A run's parts, and its state: weights, averages, optimizers, step, seconds.
+
+    elapsed: seconds from the first step on, whatever they were spent on. waited: those of this process in
+    which a step waited for data. clock: seconds from any origin.
+    """
 
     recipe: Recipe
     dataset: Dataset
@@ -69,6 +77,8 @@ class Trainer:
     workers: Workers
     step: int = 0
     elapsed: float = 0.0
+    waited: float = 0.0
+    clock: Callable[[], float] = time.perf_counter
 
     def __post_init__(self) -> None:
         settings, data = self.recipe.training, self.recipe.data
@@ -96,25 +106,40 @@ class Trainer:
         width = self.config.widths[0] if isinstance(self.config, UNetConfig) else self.config.width
         self.precision = choose_precision(settings, self.device, width)
         total = None if settings.images is None else math.ceil(settings.images / settings.batch)
-        self.horizon = Horizon(total, settings.budget, settings.decay)
+        every = {"validation": settings.validate_every} if len(self.held_out) else {}
+        every["checkpoint"] = settings.checkpoint
+        self.horizon = Horizon(total, settings.budget, settings.decay, every)
+        self.ticked = self.clock()
         self.parallel = self.family.with_network(self.workers.wrap(self.network))
 
     def run(self, stop: Callable[[], bool]) -> Iterator[Progress]:
         """Trains until the horizon or until told to stop, reporting after every step."""
         with torch.random.fork_rng():
-            last = time.perf_counter()
+            self.ticked = self.clock()
             while not self.horizon.finished(self.step):
+                waited = self.waited
                 loss, gradient = self.update()
-                now = time.perf_counter()
-                spent, last = now - last, now
-                self.elapsed += spent
-                self.horizon.settle(self.step, self.elapsed)
+                spent = self.tick()
+                self.horizon.settle(self.step, self.elapsed, spent)
                 stopping, self.horizon.total = self.workers.agree(stop(), self.horizon.total)
-                yield self.progress(loss, gradient, spent)
+                yield self.progress(loss, gradient, spent, self.waited - waited)
                 if stopping:
                     return
 
-    def progress(self, loss: float, gradient: float, spent: float) -> Progress:
+    def tick(self) -> float:
+        """Counts the seconds since the last tick as elapsed, and returns them."""
+        now = self.clock()
+        spent, self.ticked = now - self.ticked, now
+        self.elapsed += spent
+        return spent
+
+    def aside(self, name: str, do: Callable[[], None]) -> None:
+        """Does what is not a step, and tells the horizon what it took."""
+        self.tick()
+        do()
+        self.horizon.costs[name] = self.tick()
+
+    def progress(self, loss: float, gradient: float, spent: float, waited: float) -> Progress:
         batch = self.recipe.training.batch
         return Progress(
             self.step,
@@ -126,6 +151,7 @@ class Trainer:
             batch / spent,
             self.elapsed,
             self.horizon.left(self.step, self.elapsed),
+            waited / spent,
         )
 
     def rate(self, step: int) -> float:
@@ -143,7 +169,9 @@ class Trainer:
             (settings.seed * 0x9E3779B1 + self.step * self.workers.world + self.workers.rank) % 2**63
         )
         self.network.train()
+        asked = self.clock()
         rows = self.loader.batch(self.step)
+        self.waited += self.clock() - asked
         batch = self.batch(rows)
         self.optimizers.zero_grad()
         losses = []
@@ -252,6 +280,7 @@ class Trainer:
         return {
             "elapsed": self.elapsed,
             "total": self.horizon.total,
+            "costs": self.horizon.costs,
             "fingerprint": self.dataset.fingerprint,
         }
 
@@ -270,7 +299,7 @@ class Trainer:
         self.averages.import_state(groups["ema"])
         optimizer.import_state(self.optimizers, dict(self.network.named_parameters()), groups["optimizer"])
         self.step, self.elapsed = step, facts["elapsed"]
-        self.horizon.total = facts["total"]
+        self.horizon.total, self.horizon.costs = facts["total"], dict(facts["costs"])
 
 
 def evenly(numbers: Int64[np.ndarray, " n"], most: int) -> Int64[np.ndarray, " m"]:
