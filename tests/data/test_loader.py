@@ -1,9 +1,14 @@
+import dataclasses
+import threading
+import time
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from phosphene.data.ahead import Ahead
 from phosphene.data.dataset import Dataset, Report
 from phosphene.data.loader import Loader, indices, permutation
 from phosphene.pictures.pixels import to_values
@@ -96,6 +101,86 @@ def test_a_memory_map_is_read(tmp_path):
         rows = Loader(data, np.arange(50), 8, 0, "cpu", resident=resident).batch(3)
         assert torch.equal(rows.values, Loader(DATA, np.arange(50), 8, 0, "cpu").batch(3).values)
         assert rows.labels is None
+
+
+def threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("ahead")]
+
+
+def slow(seconds: float) -> Dataset:
+    """A data set whose pictures take a while to read."""
+
+    class Slow(np.ndarray):
+        def __getitem__(self, key):
+            time.sleep(seconds * isinstance(key, np.ndarray))
+            return np.asarray(self)[key]
+
+    return dataclasses.replace(DATA, pictures=PICTURES.view(Slow))
+
+
+@given(st.lists(st.integers(0, 12), max_size=12), st.sampled_from([(0, 1), (0, 2), (1, 2)]))
+def test_read_ahead_is_what_is_resident_whatever_the_order(steps, place):
+    """Steps in turn, again, skipped or back: a batch is a function of (seed, step)."""
+    ahead = Loader(DATA, np.arange(3, 47), 16, 9, "cpu", *place, resident=0)
+    kept = Loader(DATA, np.arange(3, 47), 16, 9, "cpu", *place)
+    for step in [*range(4), *steps, *range(9, 12)]:
+        for one, other in zip(ahead.batch(step), kept.batch(step), strict=True):
+            assert one is not None
+            assert other is not None
+            assert torch.equal(one, other)
+    ahead.close()
+    assert torch.equal(ahead.batch(3).values, kept.batch(3).values)  # and goes on if it is asked to
+    ahead.close()
+    assert threads() == []
+
+
+def test_a_resident_set_needs_no_thread():
+    loader = Loader(DATA, np.arange(50), 8, 0, "cpu")
+    loader.batch(0)
+    assert threads() == []
+    loader.close()
+
+
+def test_the_next_batches_are_read_while_one_is_used():
+    """Reading takes 50 ms and using one 80 ms: after the first, nothing is waited for."""
+    loader = Loader(slow(0.05), np.arange(50), 8, 0, "cpu", resident=0)
+    loader.batch(0)
+    waited = []
+    for step in range(1, 6):
+        time.sleep(0.08)
+        assert threads() == ["ahead_0"]
+        began = time.perf_counter()
+        loader.batch(step)
+        waited.append(time.perf_counter() - began)
+    assert sorted(waited)[2] < 0.025
+    loader.close()
+
+
+def test_closing_drops_what_was_not_begun():
+    loader = Loader(slow(0.2), np.arange(50), 8, 0, "cpu", resident=0)
+    loader.batch(0)
+    began = time.perf_counter()
+    loader.close()
+    assert time.perf_counter() - began < 0.35  # one of three
+    assert threads() == []
+
+
+def test_an_error_of_the_thread_is_raised_where_its_batch_is_taken():
+    calls = []
+
+    def make(number: int) -> int:
+        calls.append(number)
+        if number == 2:
+            raise OSError("disk")
+        return number * 10
+
+    ahead = Ahead(make, 2)
+    assert [ahead.take(0), ahead.take(1)] == [0, 10]
+    with pytest.raises(OSError, match="disk"):
+        ahead.take(2)
+    assert ahead.take(3) == 30
+    ahead.close()
+    assert calls[:4] == [0, 1, 2, 3]
 
 
 def test_errors():

@@ -3,6 +3,9 @@
 Each epoch is a permutation that follows from (seed, epoch) alone. The permutations lie end to end, and step
 s takes positions s * batch to (s + 1) * batch, across the border of epochs where it falls inside. A worker of
 several takes a contiguous slice of the same batch, so the order does not depend on how many there are.
+
+Pictures that are not kept on the device are copied out of the cache file ahead of time by a thread: what it
+makes is a function of (seed, step) too, so nothing is lost with it.
 """
 
 from functools import lru_cache
@@ -10,13 +13,15 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32, Int64, UInt8
 from torch import Tensor
 
+from phosphene.data.ahead import Ahead
 from phosphene.data.dataset import Dataset
 from phosphene.pictures.pixels import to_values
 
 RESIDENT = 256 * 2**20
+AHEAD = 3  # batches that are read while one is trained on
 
 
 @lru_cache(maxsize=4)
@@ -51,12 +56,21 @@ class Rows(NamedTuple):
     places: Int64[Tensor, " b"]
 
 
+class _Chosen(NamedTuple):
+    """Which pictures make a batch, in the memory of the host. order: their places in `indices`."""
+
+    order: Int64[Tensor, " b"]
+    numbers: Int64[Tensor, " b"]
+    labels: Int64[Tensor, " b"] | None
+
+
 class Loader:
     """Batches of the given pictures of a data set, as values on a device.
 
     rank, world: worker r of w takes rows [r * batch / w, (r + 1) * batch / w) of each batch. All take equally
     many: the mean of their gradients is the batch's only then, and their numbers of parts are equal.
-    resident: up to how many bytes of pictures are kept on the device; more are read from the cache file.
+    resident: up to how many bytes of pictures are kept on the device; more are read from the cache file, by a
+    thread that `close` ends.
     Raises ValueError for a batch larger than the number of pictures or that the workers do not divide.
     """
 
@@ -85,22 +99,42 @@ class Loader:
         self.dataset, self.indices, self.batch_size, self.seed = dataset, indices, batch, seed
         self.device = torch.device(device)
         self.slice = slice(rank * batch // world, (rank + 1) * batch // world)
+        self.ahead = Ahead(self.read, AHEAD)
         self.resident = None
         if len(indices) * dataset.pictures[0].nbytes <= resident:
             self.resident = torch.from_numpy(dataset.pictures[indices]).to(self.device)
 
     def batch(self, step: int) -> Rows:
         """The rows of a step."""
-        order = indices(len(self.indices), self.batch_size, self.seed, step)[self.slice]
-        numbers = self.indices[order]
-        if self.resident is not None:
-            pixels = self.resident[torch.from_numpy(order).to(self.device)]
+        if self.resident is None:
+            chosen, pixels = self.ahead.take(step)
         else:
-            pixels = torch.from_numpy(self.dataset.pictures[numbers]).to(self.device)
-        labels = self.dataset.labels
+            chosen = self.choose(step)
+            pixels = self.resident[chosen.order.to(self.device, non_blocking=True)]
+        labels = chosen.labels
         return Rows(
-            values=to_values(pixels),
-            labels=None if labels is None else torch.from_numpy(labels[numbers]).to(self.device),
-            numbers=torch.from_numpy(numbers).to(self.device),
+            values=to_values(pixels.to(self.device, non_blocking=True)),
+            labels=None if labels is None else labels.to(self.device, non_blocking=True),
+            numbers=chosen.numbers.to(self.device, non_blocking=True),
             places=torch.arange(self.slice.start, self.slice.stop, device=self.device),
         )
+
+    def close(self) -> None:
+        """Ends the thread, if there is one."""
+        self.ahead.close()
+
+    def choose(self, step: int) -> _Chosen:
+        order = indices(len(self.indices), self.batch_size, self.seed, step)[self.slice]
+        numbers, labels = self.indices[order], self.dataset.labels
+        known = None if labels is None else self.host(labels[numbers])
+        return _Chosen(self.host(order), self.host(numbers), known)
+
+    def read(self, step: int) -> tuple[_Chosen, UInt8[Tensor, "b c h w"]]:
+        """What the thread makes: the pixels, out of the cache file."""
+        chosen = self.choose(step)
+        return chosen, self.host(self.dataset.pictures[chosen.numbers.numpy()])
+
+    def host(self, values: np.ndarray) -> Tensor:
+        """The values where the device can copy them from while the host goes on."""
+        tensor = torch.from_numpy(values)
+        return tensor.pin_memory() if self.device.type == "cuda" else tensor
