@@ -2,24 +2,45 @@
 
 import pytest
 import torch
+from torch import nn
 
+from phosphene.diffusion.condition import Condition
 from phosphene.families import device
-from phosphene.recipes.settings import TrainingSettings
+from phosphene.networks.unet import UNet, UNetConfig
 
 CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize(
-    ("amx", "width", "expected"),
-    [(True, 64, "bf16"), (True, 32, "fp32"), (False, 64, "fp32")],
+    ("units", "width", "expected"),
+    [("amx_bf16", 64, "bf16"), ("amx_bf16", 32, "fp32"), ("", 64, "fp32")],
 )
-def test_auto_takes_bf16_on_a_cpu_where_it_has_units_for_it(monkeypatch, amx, width, expected):
-    monkeypatch.setattr(device, "has_amx", lambda: amx)
-    assert device.choose_precision(TrainingSettings(), CPU, width) == expected
+def test_auto_takes_bf16_on_a_cpu_where_it_has_units_for_it(monkeypatch, units, width, expected):
+    monkeypatch.setattr(device, "bf16_units", lambda: units)
+    chosen = device.choose_precision("auto", CPU, width)
+    assert chosen.name == expected
+    assert ("units" in chosen.why) == (width == 64)
 
 
 def test_what_was_asked_for_is_taken():
-    assert device.choose_precision(TrainingSettings(precision="bf16"), CPU, 8) == "bf16"
+    assert device.choose_precision("bf16", CPU, 8) == ("bf16", "as asked")
+    with pytest.raises(ValueError, match="precision fp16: for GPUs only"):
+        device.choose_precision("fp16", CPU, 64)
+
+
+def test_rounding_the_weights_once_changes_nothing():
+    """Autocast rounds them at every call: the answers are the same bits."""
+    torch.manual_seed(0)
+    network = UNet(UNetConfig(3, 3, (8, 16), (False, True), classes=4)).eval()
+    for weight in network.parameters():
+        nn.init.normal_(weight, std=0.3)
+    x, t, condition = torch.randn(2, 3, 8, 8), torch.rand(2), Condition(label=torch.tensor([1, 4]))
+    with torch.no_grad(), device.computing_in("bf16", CPU):
+        before = network(x, t, condition)
+        after = device.in_halves(network, "bf16")(x, t, condition)
+    assert torch.equal(before, after)
+    assert network.norm.weight.dtype == torch.float32
+    assert device.in_halves(nn.Linear(2, 2), "fp32").weight.dtype == torch.float32
 
 
 def test_bf16_is_where_products_are_and_nowhere_else():

@@ -3,17 +3,25 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import nn
 
 from phosphene.kernels.library import keep_buffers
-from phosphene.recipes.settings import TrainingSettings
 
 N = TypeVar("N", bound=nn.Module)
 
-WIDE = 64  # channels from which bf16 pays on a CPU with AMX
+WIDE = 64  # channels from which bf16 pays on a CPU with units for it
+UNITS = ("amx_bf16", "avx512_bf16")
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Precision(NamedTuple):
+    """Of matrix products and convolutions: fp32, bf16 or fp16; and why."""
+
+    name: str
+    why: str
 
 
 def choose_device(name: str) -> torch.device:
@@ -29,29 +37,51 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def choose_precision(settings: TrainingSettings, device: torch.device, width: int) -> str:
+def choose_precision(asked: str, device: torch.device, width: int) -> Precision:
     """What "auto" means here: bf16 where the chip has units for it, float32 elsewhere.
 
-    width: the narrowest of the network. On CPUs with AMX, narrow networks are not worth the conversions.
+    width: the narrowest of the network. On CPUs, narrow networks are not worth the conversions.
+    Raises ValueError for fp16 on a CPU, which has no units for it anywhere.
     """
-    if settings.precision != "auto":
-        return settings.precision
+    if asked == "fp16" and device.type == "cpu":
+        raise ValueError("precision fp16: for GPUs only; on a CPU auto, fp32 and bf16 are accepted")
+    if asked != "auto":
+        return Precision(asked, "as asked")
     if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
-    return "bf16" if device.type == "cpu" and width >= WIDE and has_amx() else "fp32"
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return Precision("bf16", "this GPU has units for it")
+        return Precision("fp32", "this GPU has no units for bf16")
+    units = bf16_units()
+    if not units:
+        return Precision("fp32", "this CPU has no units for bf16")
+    if width < WIDE:
+        return Precision("fp32", f"a network of {width} channels is too narrow for bf16 to pay")
+    return Precision("bf16", f"this CPU has units for it ({units})")
 
 
-def has_amx() -> bool:
-    """Whether this CPU multiplies bf16 matrices in hardware, as far as Linux says."""
+def bf16_units() -> str:
+    """The units of this CPU that multiply in bf16, as far as Linux says; "" for none."""
     flags = Path("/proc/cpuinfo")
-    return flags.exists() and "amx_bf16" in flags.read_text()
+    text = flags.read_text().split() if flags.exists() else []
+    return ", ".join(unit for unit in UNITS if unit in text)
 
 
 @contextmanager
 def computing_in(precision: str, device: torch.device) -> Iterator[None]:
     """Matrix products and convolutions in this precision, sums and losses in float32."""
-    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16", cache_enabled=False):
+    dtype = DTYPES.get(precision, torch.bfloat16)
+    with torch.autocast(device.type, dtype, enabled=precision in DTYPES, cache_enabled=False):
         yield
+
+
+def in_halves(network: N, precision: str) -> N:
+    """A network that is only asked, with the weights of products and convolutions rounded once instead of at
+    every call; norms and embeddings of time stay in float32. It is to be called `computing_in` the same."""
+    if precision in DTYPES:
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                module.to(DTYPES[precision])
+    return network
 
 
 def made_ready(network: N, device: torch.device) -> N:

@@ -104,7 +104,7 @@ class Trainer:
         )
         self.averages = Averages(self.network, settings.ema)
         width = self.config.widths[0] if isinstance(self.config, UNetConfig) else self.config.width
-        self.precision = choose_precision(settings, self.device, width)
+        self.precision = choose_precision(settings.precision, self.device, width)
         total = None if settings.images is None else math.ceil(settings.images / settings.batch)
         every = {"validation": settings.validate_every} if len(self.held_out) else {}
         every["checkpoint"] = settings.checkpoint
@@ -176,7 +176,7 @@ class Trainer:
         self.optimizers.zero_grad()
         losses = []
         for part in parts(len(batch.x0), settings.accumulate):
-            with computing_in(self.precision, self.device):
+            with computing_in(self.precision.name, self.device):
                 each = self.parallel.loss("network", self.part(batch, part))
             (each.sum() / len(batch.x0)).backward()
             losses.append(each.detach())

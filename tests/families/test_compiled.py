@@ -1,0 +1,82 @@
+"""Compiling is chosen where it pays, by times that were measured once."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from phosphene.families import compiled
+from phosphene.families.compiled import Timing, choose, faster, ways
+
+META = torch.device("meta")  # a device that is not a CPU
+TIMES = {"eager": Timing(0.0, 1.0), "compiled": Timing(60.0, 0.5), "graphs": Timing(90.0, 0.25)}
+
+
+@pytest.mark.parametrize(
+    ("calls", "way"),
+    # 60 + n/2 < n from 120 on; 90 + n/4 < 60 + n/2 from 120 on as well: graphs win there at once.
+    [(1, "eager"), (119, "eager"), (121, "graphs"), (10**6, "graphs")],
+)
+def test_the_least_time_in_all(calls, way):
+    assert choose(TIMES, calls) == way
+
+
+def test_compiled_between_the_two():
+    times = TIMES | {"graphs": Timing(600.0, 0.25)}
+    assert choose(times, 200) == "compiled"
+
+
+class Slow(nn.Module):
+    """A network whose calls take a known time."""
+
+    def __init__(self, first: float, later: float) -> None:
+        super().__init__()
+        self.first, self.later, self.calls = first, later, 0
+
+    def forward(self) -> None:
+        time.sleep(self.later if self.calls else self.first)
+        self.calls += 1
+
+
+def among(made: list[str]) -> Callable[[nn.Module], compiled.Ways]:
+    def all_of(network: nn.Module) -> compiled.Ways:
+        def quick() -> nn.Module:
+            made.append("quick")
+            return Slow(0.05, 0.001)
+
+        return {"eager": lambda: network, "quick": quick}
+
+    return all_of
+
+
+def test_it_is_measured_on_first_use_and_remembered(monkeypatch, tmp_path):
+    monkeypatch.setenv("PHOSPHENE_CACHE", str(tmp_path))
+    network, made = Slow(0.01, 0.01), []
+
+    def use(calls: int) -> nn.Module:
+        return faster(network, META, calls, lambda n: n(), "test", among(made))
+
+    assert use(10) is network  # a tenth of a second ahead: nothing is tried
+    assert made == []
+    monkeypatch.setattr(compiled, "WORTH", 0.5)
+    assert use(100) is not network  # a second plain, 0.15 s otherwise
+    assert made == ["quick", "quick"]  # once for the clock, once for use
+    assert use(200) is not network
+    assert made == ["quick"] * 3
+    (kept,) = (tmp_path / "timings").iterdir()
+    assert kept.suffix == ".json"
+
+
+def test_a_cpu_is_never_compiled_for():
+    network = Slow(0, 0)
+    assert faster(network, torch.device("cpu"), 10**9, lambda n: n(), "test") is network
+    assert network.calls == 0
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # of torch's compiler itself
+def test_the_ways_share_the_weights():
+    network = nn.Linear(2, 2)
+    for make in ways(network).values():
+        assert {id(p) for p in make().parameters()} == {id(p) for p in network.parameters()}
