@@ -1,5 +1,7 @@
 import errno
 import json
+import os
+import time
 
 import numpy as np
 import pytest
@@ -225,3 +227,16 @@ def test_files_hold_no_pickle(folder, root):
     assert sorted(path.name for path in entry.iterdir()) == ["meta.json", "pictures.npy"]
     assert json.loads((entry / "meta.json").read_text())["used"] == [0, 1, 2, 3, 4]
     assert np.load(entry / "pictures.npy", allow_pickle=False).shape == (5, 3, 16, 16)
+
+
+def test_what_killed_processes_were_decoding_goes_after_a_day(root, folder):
+    """The stage of one that is alive was written to lately, even where its folder was made long ago."""
+    old = time.time() - 2 * 24 * 3600
+    for name, written in ((".dead.part", old), (".alive.part", time.time()), (".empty.part", old)):
+        (root / name).mkdir(parents=True)
+        if name != ".empty.part":
+            (root / name / "stage").write_bytes(b"half")
+            os.utime(root / name / "stage", (written, written))
+        os.utime(root / name, (old, old))
+    prepare(find(folder))
+    assert [name for name in entries(root) if name.startswith(".")] == [".alive.part"]

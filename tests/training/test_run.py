@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 from phosphene.recipes.presets import RECIPES
 from phosphene.recipes.settings import changed, parse_assignment
-from phosphene.training import checkpoint
+from phosphene.training import checkpoint, metrics
 from phosphene.training.folder import RunFolder, create
 from phosphene.training.train import start
 from phosphene.training.trainer import Diverged, Trainer
@@ -148,6 +148,37 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_taken(cli, tmp_path
     assert said.code == 0, said.err
     assert f"{newest.name} is damaged" in said.err
     assert_same_run(whole, out)
+
+
+def test_what_killed_writers_left_goes_when_a_run_goes_on(cli, tmp_path):
+    out = tmp_path / "r"
+    words = ["--images", "64", "--batch", "32", "--quiet", *small()]
+    assert cli("train", "digits", "--out", out, *words).code == 0
+    for left in ("", "log", "state"):
+        (out / left / ".writing-model-abcd").mkdir()
+        (out / left / ".writing-model-abcd" / "model.safetensors").write_bytes(b"half")
+    assert cli("train", "--resume", out, "--images", "96", "--quiet").code == 0
+    assert not list(out.rglob(".writing-*"))
+
+
+def test_the_log_is_rewound_at_once_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "metrics.jsonl"
+    for step in range(5):
+        metrics.append(path, {"step": step, "loss": float("nan")})
+    before = path.read_text()
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", killed)
+        with pytest.raises(KeyboardInterrupt):
+            metrics.rewind(path, 2)
+    assert path.read_text() == before
+    metrics.rewind(path, 2)
+    assert [line["step"] for line in metrics.read(path)] == [0, 1, 2]
+    metrics.rewind(tmp_path / "none.jsonl", 2)
+    assert not (tmp_path / "none.jsonl").exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

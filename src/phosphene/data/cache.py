@@ -13,9 +13,11 @@ import json
 import os
 import secrets
 import shutil
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
 from typing import BinaryIO, Literal, NamedTuple, TypeVar
@@ -32,6 +34,7 @@ VERSION = 1
 SIZES = (64, 48, 32, 24, 16, 8)
 MEASURED = 1000
 WINDOW = 256
+STALE = 24 * 3600.0  # seconds without a write, after which nobody is decoding there
 
 Channels = Literal["keep", "L", "RGB", "RGBA"]
 Progress = Callable[[int, int], None]
@@ -129,8 +132,10 @@ def _decode(content: Path | bytes, settings: Settings) -> _Decoded | str:
 def _write(
     entry: Path, source: Source, settings: Settings, pool: ThreadPoolExecutor, on_progress: Progress
 ) -> None:
+    entry.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(entry.parent)
     part = entry.with_name(f".{entry.name[:16]}.{secrets.token_hex(4)}.part")
-    part.mkdir(parents=True)
+    part.mkdir()
     try:
         used, unreadable, modes, notes = [], [], set(), Counter()
         with (part / "stage").open("w+b") as stage:
@@ -166,6 +171,15 @@ def _write(
                 raise
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _sweep(root: Path) -> None:
+    """Removes what killed processes were decoding. One that is alive writes more than once a day."""
+    for part in root.glob(".*.part"):
+        # Another process may be removing it, or be done with it, right now.
+        with suppress(FileNotFoundError):
+            if time.time() - max(path.stat().st_mtime for path in (part, *part.iterdir())) > STALE:
+                shutil.rmtree(part)
 
 
 def _pack(stage: BinaryIO, path: Path, count: int, settings: Settings, channels: int) -> None:

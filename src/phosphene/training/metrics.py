@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from phosphene.files import sweep, write_atomic
+
 
 def append(path: Path, line: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -26,4 +28,5 @@ def rewind(path: Path, step: int) -> None:
     """Drops what a resumed run is about to write again: lines after `step`."""
     kept = [line for line in read(path) if line["step"] <= step]
     if path.exists():
-        path.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        sweep(path.parent)
+        write_atomic(path, "".join(json.dumps(line) + "\n" for line in kept))

@@ -12,6 +12,7 @@ from phosphene.data.cache import prepare
 from phosphene.data.dataset import Dataset
 from phosphene.data.sources import BUNDLED, everywhere, find
 from phosphene.families.device import choose_device
+from phosphene.files import sweep
 from phosphene.networks.count import parameters
 from phosphene.recipes.settings import Recipe, changed
 from phosphene.store import card, model
@@ -110,6 +111,7 @@ def resume(
         trainer = build(recipe, data, chosen, team)
         notes = restore(trainer, folder.state, keep_total=not LENGTH & (changes or {}).keys())
         if team.first:
+            sweep(root)
             folder.write_recipe(recipe)
             metrics.rewind(folder.metrics, trainer.step)
         watcher.begins(data, parameters(trainer.network), folder, notes)
