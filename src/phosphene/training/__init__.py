@@ -1,4 +1,4 @@
-"""How a network is fitted: optimizers, averages of the weights, checkpoints, and the loop that uses them.
+"""How a network is fitted: optimizers, averages of the weights, checkpoints, run folders, and their loop.
 
-The trainer knows families only through their protocol, and never imports serving.
+It never imports serving.
 """

@@ -5,8 +5,7 @@ last layers, embeddings, biases and gains. Vectors and embeddings are not decaye
 """
 
 import difflib
-import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -100,33 +99,15 @@ def build(
     return Optimizers(tuple(parts))
 
 
-def linear(left: float) -> float:
-    """From 1 to 0 in a straight line, as what is left of the decay goes from 1 to 0."""
-    return left
-
-
-def cosine(left: float) -> float:
-    """From 1 to 0 along half a cosine, level at both ends."""
-    return (1 - math.cos(math.pi * left)) / 2
-
-
-def rate(step: int, warmup: int, total: int, decay: float, fall: Callable[[float], float] = linear) -> float:
-    """The learning rate of a step as a share of the full one: linear warm-up, constant, then a fall to 0.
+def rate(step: int, warmup: int, total: int, decay: float) -> float:
+    """The learning rate of a step as a share of the full one: linear warm-up, constant, then a line to 0.
 
     step: how many updates came before, in [0, total). The first has 1 / warmup, update number `warmup` the
     full rate; the last share `decay` (in [0, 1]) of the `total` updates falls, and would reach 0 at
     `total`.
     """
     left = (total - step) / (decay * total) if decay > 0 else 1.0
-    return min((step + 1) / max(warmup, 1), 1.0) * fall(min(max(left, 0.0), 1.0))
-
-
-def inverse_root(step: int, warmup: int, constant: int) -> float:
-    """Linear warm-up, constant for `constant` steps, then 1 / sqrt(step / constant), without an end.
-
-    The schedule of Karras et al. 2024, "Analyzing and improving the training dynamics of diffusion models".
-    """
-    return min((step + 1) / max(warmup, 1), 1.0) / math.sqrt(max(step / constant, 1.0))
+    return min((step + 1) / max(warmup, 1), 1.0) * min(max(left, 0.0), 1.0)
 
 
 def export_state(optimizers: Optimizers, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
