@@ -29,6 +29,14 @@ def test_discrete_levels_are_those_of_diffusers(beta_schedule):
     torch.testing.assert_close(level.alpha**2 + level.sigma**2, torch.ones(1000).double(), rtol=0, atol=1e-15)
 
 
+def test_the_capped_cosine_is_that_of_diffusers():
+    theirs = DDPMScheduler(beta_schedule="squaredcos_cap_v2").alphas_cumprod.double()
+    alphas = schedule.cosine_capped().level(whole_times(1000)).alpha
+    # Their product is in float32, whose errors grow where nearly nothing is left.
+    torch.testing.assert_close(alphas**2, theirs, rtol=2e-3, atol=1e-9)
+    torch.testing.assert_close(alphas[:900] ** 2, theirs[:900], rtol=3e-5, atol=0)
+
+
 def test_linear_is_the_product_of_its_betas():
     betas = np.linspace(1e-4, 2e-2, 1000)
     product = math.prod(1 - b for b in betas[:137])

@@ -115,7 +115,7 @@ def test_training_has_a_length(changes):
         (
             {"diffusion.learned_variance": True},
             "diffusion.learned_variance True: schedule flow has no steps whose variance could be learned; "
-            "accepted with linear, scaled_linear, linear_zero_terminal",
+            "accepted with linear, scaled_linear, linear_zero_terminal, cosine_capped",
         ),
         ({"sampling.solver": "ddpm_learned"}, "sampling.solver 'ddpm_learned': it needs diffusion.learned_"),
         ({"training.ema": []}, "training.ema []: tuple should have at least 1 item"),

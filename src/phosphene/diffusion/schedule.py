@@ -180,6 +180,13 @@ def cosine() -> Schedule:
     )
 
 
+def cosine_capped(steps: int = 1000, offset: float = 0.008, most: float = 0.999) -> Schedule:
+    """The cosine as it was published: discrete, a little later, no beta above 0.999."""
+    t = (torch.arange(steps + 1, dtype=torch.float64) / steps + offset) / (1 + offset)
+    bars = torch.cos(math.pi / 2 * t) ** 2
+    return from_betas((1 - bars[1:] / bars[:-1]).clamp(max=most))
+
+
 def edm(largest: float = 80.0) -> Schedule:
     """Variance exploding: sigma is the time (Karras 2022)."""
     return Schedule(
@@ -202,6 +209,7 @@ SCHEDULES: Mapping[str, Callable[[], Schedule]] = {
     "scaled_linear": scaled_linear,
     "linear_zero_terminal": linear_zero_terminal,
     "cosine": cosine,
+    "cosine_capped": cosine_capped,
     "edm": edm,
     "flow": flow,
 }

@@ -24,8 +24,8 @@ class Family(Protocol):
     """All that a trainer knows of a model family."""
 
     def loss(self, player: str, batch: Batch) -> Float[Tensor, " b"]:
-        """The loss of each row for one of the networks, by name ("network" where there is one): a pure function
-        of weights, batch and its key."""
+        """The loss of each row for one of the networks, by name ("network" where there is one): a pure
+        function of weights, batch and its key."""
         ...
 
     def explain(self, batch: Batch, row: int) -> str:

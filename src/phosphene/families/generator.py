@@ -21,7 +21,7 @@ from phosphene.families.diffusion import Diffusion
 from phosphene.families.sampled import MOST_FRAMES, Sampled
 from phosphene.pictures.embedded import read_settings
 from phosphene.recipes.settings import Settings, first_line
-from phosphene.store import model
+from phosphene.store import model, pipeline
 from phosphene.tasks.task import Label, Task
 from phosphene.version import __version__
 
@@ -231,10 +231,11 @@ def _each(label: Labels, n: int) -> list[Label | None]:
 
 
 def find_model(place: Path | str) -> Path:
-    """The model folder of a run, of a model folder itself, or of the run of this name below runs/."""
+    """The model folder of a run, of a model folder itself, of the run of this name below runs/, or of a
+    pipeline of diffusers."""
     candidates = [Path(place), Path("runs") / place]
     for folder in candidates:
-        for found in (folder / "model", folder):
+        for found in (folder / "model", folder, folder / pipeline.UNET):
             if (files.standing(found) / model.CONFIG).is_file():
                 return found
     if any((folder / "recipe.toml").is_file() for folder in candidates):
@@ -245,9 +246,13 @@ def find_model(place: Path | str) -> Path:
 
 
 def load(place: Path | str, device: str = "auto") -> Generator:
-    """The generator of a run or model folder. Raises ValueError for what is not one, or is damaged."""
+    """The generator of a run or model folder, or of diffusers' folder of a UNet2DModel or its pipeline.
+
+    Raises ValueError for what is not one, or is damaged.
+    """
     folder = find_model(place)
-    return Generator(model.load(folder), folder, choose_device(device))
+    read = pipeline.load if pipeline.is_unet(folder) else model.load
+    return Generator(read(folder), folder, choose_device(device))
 
 
 def load_like(picture: Path, device: str = "auto") -> Generator:

@@ -17,8 +17,10 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
-ScheduleName = Literal["linear", "scaled_linear", "linear_zero_terminal", "cosine", "edm", "flow"]
-DISCRETE: tuple[ScheduleName, ...] = ("linear", "scaled_linear", "linear_zero_terminal")
+ScheduleName = Literal[
+    "linear", "scaled_linear", "linear_zero_terminal", "cosine", "cosine_capped", "edm", "flow"
+]
+DISCRETE: tuple[ScheduleName, ...] = ("linear", "scaled_linear", "linear_zero_terminal", "cosine_capped")
 PredictionName = Literal["eps", "x0", "v", "velocity", "edm"]
 WeightName = Literal["uniform", "snr", "v", "velocity", "min_snr", "soft_min_snr", "edm"]
 DensityName = Literal["uniform", "log_normal", "logit_normal"]

@@ -141,9 +141,15 @@ def load_weights(network: nn.Module, path: Path) -> None:
             raise ValueError(
                 f"{path}: {name} has shape {tuple(weight.shape)}, the network's is {tuple(own[name].shape)}"
             )
+    refuse_infinite(path, weights)
+    network.load_state_dict(weights)
+
+
+def refuse_infinite(path: Path, weights: Mapping[str, Tensor]) -> None:
+    """Raises ValueError for weights that are not numbers."""
+    for name, weight in weights.items():
         if not bool(weight.isfinite().all()):
             raise ValueError(f"{path}: {name} holds values that are not finite")
-    network.load_state_dict(weights)
 
 
 def complain(path: Path, what: str, names: set[str]) -> None:
