@@ -13,7 +13,8 @@
 //     dg = G' [sum over tiles of (B' d B) * (A dY A')] G,       V' D for each place
 //
 // U and D lie in panels, [place][out / PANEL][in or tiles][PANEL]: the order in which `multiply` reads them.
-// Tiles go in chunks, so that V and M stay in the cache.
+// Tiles go in chunks, so that V and M stay in the cache. Threads take work as they come: where another program
+// has a core for a while, the others go on.
 #include "vector.h"
 
 #include <algorithm>
@@ -256,16 +257,16 @@ extern "C" void winograd_forward(const float *x, const float *u, const float *bi
 #pragma omp parallel num_threads(threads)
     for (int64_t begin = 0; begin < t.count(); begin += chunk) {
         int64_t size = std::min(chunk, t.count() - begin);
-#pragma omp for schedule(static)
+#pragma omp for schedule(dynamic, 4)
         for (int64_t i = 0; i < size; i++)
             transform_input(x, t, inputs, begin + i, v + i * inputs, chunk * inputs);
-#pragma omp for collapse(2) schedule(static)
+#pragma omp for collapse(2) schedule(dynamic)
         for (int64_t place = 0; place < PLACES; place++)
             for (int64_t panel = 0; panel < count; panel++)
                 multiply_rows(v + place * chunk * inputs, inputs, 1, size,
                               u + (place * count + panel) * inputs * PANEL, inputs,
                               m + place * chunk * pitch + panel * PANEL, pitch, false);
-#pragma omp for schedule(static)
+#pragma omp for schedule(dynamic, 4)
         for (int64_t i = 0; i < size; i++)
             transform_output(m + i * pitch, chunk * pitch, bias, t, outputs, begin + i, y);
     }
@@ -284,12 +285,12 @@ extern "C" void winograd_weight_gradient(const float *x, const float *dy, float 
     {
         for (int64_t begin = 0; begin < t.count(); begin += chunk) {
             int64_t size = std::min(chunk, t.count() - begin);
-#pragma omp for schedule(static)
+#pragma omp for schedule(dynamic, 4)
             for (int64_t i = 0; i < size; i++) {
                 transform_input(x, t, inputs, begin + i, v + i * inputs, chunk * inputs);
                 transform_gradient(dy, t, outputs, begin + i, d, chunk, i);
             }
-#pragma omp for collapse(2) schedule(static)
+#pragma omp for collapse(2) schedule(dynamic)
             for (int64_t place = 0; place < PLACES; place++)
                 for (int64_t panel = 0; panel < count; panel++)
                     multiply_rows(v + place * chunk * inputs, 1, inputs, inputs,
