@@ -179,7 +179,7 @@ def test_every_knob_is_on_both_sides():
     assert names(main.train) - {"quiet"} == names(phosphene.train) - {"progress"}
     of_sample = names(phosphene.Generator.sample) - {"self", "watch"}
     assert names(main.sample) - {"run", "out", "quiet", "device", "threads"} == of_sample
-    assert names(phosphene.load) == {"place", "device"}
+    assert names(phosphene.load) == {"place", "device", "ema"}
 
 
 def test_import_is_lazy():

@@ -112,6 +112,8 @@ def test_a_learned_variance_is_heard(tmp_path):
 
 def test_without_a_scheduler_a_ddpm_is_taken(tmp_path):
     calm(SETTINGS).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r"^ema 0\.1: [^\n]* is a model of diffusers[^\n]*$"):
+        phosphene.load(tmp_path, device="cpu", ema=0.1)
     header = phosphene.load(tmp_path, device="cpu").model.header
     assert (header.diffusion.schedule, header.diffusion.prediction) == ("linear", "eps")
     assert (header.sampling.solver, header.sampling.threshold) == ("ddpm", "clip")

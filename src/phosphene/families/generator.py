@@ -180,7 +180,7 @@ class Generator:
 
     def _settings(self, asked: Asked, seed: int, number: int, label: Label | None) -> dict[str, Any]:
         """What a picture's file says of how it was made."""
-        made = {"seed": seed, "picture": number, "label": label, **asked.describe()}
+        made = {"ema": self.model.ema, "seed": seed, "picture": number, "label": label, **asked.describe()}
         return {
             "phosphene": __version__,
             "model": self.model.fingerprint,
@@ -191,6 +191,10 @@ class Generator:
     def _like(self, path: Path) -> tuple["_Made", Asked]:
         """The settings inside a picture, checked. Raises ValueError if another model made it."""
         given = read_settings(path)
+        if given.get("ema") != self.model.ema:
+            raise ValueError(
+                f"like {path}: made with ema {given.get('ema')}, not {self.model.ema}; load the model with it"
+            )
         if given.get("model") != self.model.fingerprint:
             raise ValueError(f"like {path}: made by another model ({given.get('run')}), not by {self.folder}")
         names = [field.name for field in fields(Asked)]
@@ -245,22 +249,29 @@ def find_model(place: Path | str) -> Path:
     raise ValueError(f"{place}: no run or model here; give a run's folder, its name, or a model folder")
 
 
-def load(place: Path | str, device: str = "auto") -> Generator:
+def load(place: Path | str, device: str = "auto", ema: float | None = None) -> Generator:
     """The generator of a run or model folder, or of diffusers' folder of a UNet2DModel or its pipeline.
 
-    Raises ValueError for what is not one, or is damaged.
+    ema: the length of an average of the weights; None takes the one that was trained to be shipped.
+    Raises ValueError for what is not one, or is damaged, and for a length that it does not hold.
     """
     folder = find_model(place)
-    read = pipeline.load if pipeline.is_unet(folder) else model.load
-    return Generator(read(folder), folder, choose_device(device))
+    if not pipeline.is_unet(folder):
+        return Generator(model.load(folder, ema), folder, choose_device(device))
+    if ema is not None:
+        raise ValueError(f"ema {ema}: {folder} is a model of diffusers, of one set of weights; leave it out")
+    return Generator(pipeline.load(folder), folder, choose_device(device))
 
 
 def load_like(picture: Path, device: str = "auto") -> Generator:
     """The generator that made a picture, by the place that the picture names."""
-    place = read_settings(picture).get("run")
+    said = read_settings(picture)
+    place, ema = said.get("run"), said.get("ema")
     if not isinstance(place, str):
         raise ValueError(f"like {picture}: it does not say which run made it; give the run too")
-    return load(place, device)
+    if not isinstance(ema, float | None):
+        raise ValueError(f"like {picture}: ema {ema!r}: a number is accepted")
+    return load(place, device, ema)
 
 
 def fresh_folder(generator: Generator, made: Sampled) -> Path:

@@ -1,5 +1,8 @@
 """A model on disk: config.json, model.safetensors and a model card. This folder is what is served and shared.
 
+Training averages the weights over several lengths. model.safetensors holds the first of them, which is the
+model unless another is asked for; weights-ema0.05.safetensors holds the one of length 0.05.
+
 A folder that was not made here is data, not code: only JSON and safetensors are read, every field and every
 weight is checked, and nothing else in the folder is opened.
 """
@@ -18,7 +21,14 @@ from torch import Tensor, nn
 from phosphene import files
 from phosphene.networks.build import Config, build, describe, understand
 from phosphene.networks.unet import UNetConfig, smallest_multiple
-from phosphene.recipes.settings import Count, DiffusionSettings, SamplingSettings, Settings, first_line
+from phosphene.recipes.settings import (
+    Count,
+    DiffusionSettings,
+    Positive,
+    SamplingSettings,
+    Settings,
+    first_line,
+)
 from phosphene.store.tensors import write_tensors
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
@@ -39,7 +49,10 @@ class Provenance(Settings):
 
 
 class Header(Settings):
-    """config.json but for the network. size, channels: of its pictures; classes: names of its labels."""
+    """config.json but for the network. size, channels: of its pictures; classes: names of its labels.
+
+    ema: lengths of the averages that the folder holds, that of model.safetensors first, if it is one.
+    """
 
     format: Annotated[int, Field(ge=1, le=1)] = 1
     diffusion: DiffusionSettings
@@ -47,45 +60,76 @@ class Header(Settings):
     size: Count
     channels: Annotated[int, Field(ge=1, le=4)]
     classes: tuple[str, ...] = ()
+    ema: tuple[Positive, ...] = ()
     provenance: Provenance | None = None
 
 
 @dataclass(frozen=True)
 class Model:
-    """A network and what its answers mean. fingerprint: of the weights file, empty before it is written."""
+    """A network and what its answers mean. fingerprint: of the weights file, empty before it is written.
+
+    ema: the length that was asked for, where it is not that of model.safetensors.
+    """
 
     header: Header
     network: nn.Module
     config: Config
     fingerprint: str = ""
+    ema: float | None = None
 
 
-def save(folder: Path, header: Header, config: Config, weights: Mapping[str, Tensor], card: str) -> None:
+def save(
+    folder: Path,
+    header: Header,
+    config: Config,
+    weights: Mapping[str, Tensor],
+    card: str,
+    others: Mapping[float, Mapping[str, Tensor]] | None = None,
+) -> None:
     """Writes a model folder; one that stood there is replaced at once or, if that fails, left as it was.
 
+    others: the weights' further averages by their length, in the order of header.ema, which begins with that
+    of `weights`.
     Raises OSError, one line that names the folder, if it cannot be written.
     """
+    others = others or {}
+    assert header.ema[1:] == tuple(others)
     settings = header.model_dump(mode="json") | {"network": describe(config)}
     with files.replace_folder(folder) as new:
         (new / CONFIG).write_text(json.dumps(settings, indent=2) + "\n")
         write_tensors(new / WEIGHTS, weights)
+        for length, average in others.items():
+            write_tensors(new / of_length(length), average)
         (new / CARD).write_text(card)
 
 
-def load(folder: Path) -> Model:
-    """Reads a model folder. Raises ValueError, naming file and field, for all that is not as it should be."""
+def of_length(length: float) -> str:
+    """The name of the file that holds the average of a length."""
+    return f"weights-ema{length}.safetensors"
+
+
+def load(folder: Path, ema: float | None = None) -> Model:
+    """Reads a model folder; ema: the length of an average, to have that one's weights.
+
+    Raises ValueError, naming file and field, for all that is not as it should be.
+    """
     folder = files.standing(folder)
     if not (folder / CONFIG).is_file():
         raise ValueError(f"{folder}: no model here, a model folder holds {CONFIG} and {WEIGHTS}")
     header, config = _read_config(folder / CONFIG)
-    if not (folder / WEIGHTS).is_file():
+    if ema is not None and ema not in header.ema:
+        held = f"holds {', '.join(map(str, header.ema))}" if header.ema else "names no lengths; leave it out"
+        raise ValueError(f"ema {ema}: {folder} {held}")
+    other = ema if ema in header.ema[1:] else None
+    weights = folder / (WEIGHTS if other is None else of_length(other))
+    if not weights.is_file():
         pickles = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES)
         found = f", only {pickles[0]}, a pickle, which could run code and is never read" if pickles else ""
-        raise ValueError(f"{folder}: {WEIGHTS} is missing{found}; weights must be safetensors")
+        raise ValueError(f"{folder}: {weights.name} is missing{found}; weights must be safetensors")
     network = build(config)
-    load_weights(network, folder / WEIGHTS)
+    load_weights(network, weights)
     network.eval()
-    return Model(header, network, config, files.sha256(folder / WEIGHTS))
+    return Model(header, network, config, files.sha256(weights), other)
 
 
 def _read_config(path: Path) -> tuple[Header, Config]:
