@@ -43,6 +43,7 @@ SolverName = Literal[
     "unipc",
     "consistency",
 ]
+PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
 Threshold = Literal["none", "clip", "dynamic"]
 
 
@@ -155,7 +156,7 @@ class TrainingSettings(Settings):
     decay: Share = 0.3
     clip: Positive = 1.0
     ema: Annotated[tuple[Positive, ...], Field(min_length=1)] = (0.1, 0.05)
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: PrecisionName = "auto"
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     checkpoint: Positive = 300.0
     validate_every: Positive = 60.0

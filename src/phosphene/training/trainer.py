@@ -30,7 +30,7 @@ from phosphene.networks.unet import UNet, UNetConfig
 from phosphene.pictures.pixels import to_values
 from phosphene.recipes.settings import Recipe
 from phosphene.tasks.task import Task
-from phosphene.training import optimizer
+from phosphene.training import optimizer, scale
 from phosphene.training.assemble import parts
 from phosphene.training.ema import Averages
 from phosphene.training.horizon import Horizon
@@ -105,6 +105,7 @@ class Trainer:
         self.averages = Averages(self.network, settings.ema)
         width = self.config.widths[0] if isinstance(self.config, UNetConfig) else self.config.width
         self.precision = choose_precision(settings.precision, self.device, width)
+        self.scale = scale.for_precision(self.precision.name)
         total = None if settings.images is None else math.ceil(settings.images / settings.batch)
         every = {"validation": settings.validate_every} if len(self.held_out) else {}
         every["checkpoint"] = settings.checkpoint
@@ -178,16 +179,22 @@ class Trainer:
         for part in parts(len(batch.x0), settings.accumulate):
             with computing_in(self.precision.name, self.device):
                 each = self.parallel.loss("network", self.part(batch, part))
-            (each.sum() / len(batch.x0)).backward()
+            (each.sum() * (self.scale.factor / len(batch.x0))).backward()
             losses.append(each.detach())
         each = torch.cat(losses)
+        self.scale.undo(self.network.parameters())
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip)
-        loss = self.workers.mean(float(each.mean()))
-        gradient = float(norm)
-        if not math.isfinite(loss) or not math.isfinite(gradient):
+        # Both at once: on a GPU each question waits for all work before it.
+        mean, gradient = torch.stack([each.mean(), norm.to(each)]).tolist()
+        loss = self.workers.mean(mean)
+        if math.isfinite(loss) and math.isfinite(gradient):
+            self.optimizers.set_rate(settings.learning_rate * self.rate(self.step))
+            self.optimizers.step()
+            self.scale.good_step()
+        elif math.isfinite(loss) and self.scale.changes:
+            self.scale.overflow()
+        else:
             raise Diverged(self.explain(rows, batch, each, loss, gradient))
-        self.optimizers.set_rate(settings.learning_rate * self.rate(self.step))
-        self.optimizers.step()
         self.step += 1
         self.averages.update(self.step)
         return loss, gradient
@@ -282,6 +289,7 @@ class Trainer:
             "total": self.horizon.total,
             "costs": self.horizon.costs,
             "fingerprint": self.dataset.fingerprint,
+            "scale": vars(self.scale),
         }
 
     def restore(self, step: int, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
@@ -300,6 +308,7 @@ class Trainer:
         optimizer.import_state(self.optimizers, dict(self.network.named_parameters()), groups["optimizer"])
         self.step, self.elapsed = step, facts["elapsed"]
         self.horizon.total, self.horizon.costs = facts["total"], dict(facts["costs"])
+        self.scale = scale.LossScale(**facts["scale"])
 
 
 def evenly(numbers: Int64[np.ndarray, " n"], most: int) -> Int64[np.ndarray, " m"]:
