@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from phosphene.files import replace_folder, sha256, sweep, write_atomic
+from phosphene.files import replace_folder, sha256, standing, sweep, write_atomic
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -106,6 +106,16 @@ def test_full_disk_leaves_the_old_file(
     assert caught.value.errno == errno.ENOSPC
     assert str(caught.value) == f"[Errno 28] cannot write: No space left on device: '{path}'"
     assert tree(tmp_path) == {"a.json": b"old"}
+
+
+def test_the_folder_that_stands(tmp_path: Path):
+    """There, or aside if a kill came between the renames; behind the second one, the new one."""
+    place, former = tmp_path / "a", tmp_path / "a.old"
+    assert standing(place) == place
+    former.mkdir()
+    assert standing(place) == former
+    place.mkdir()
+    assert standing(place) == place
 
 
 def test_missing_folder_and_folder_in_the_way_are_named(tmp_path: Path):
