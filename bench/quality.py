@@ -1,8 +1,8 @@
 """Whether speed costs quality: the same training on fast and plain operators: `python -m bench.quality`.
 
 Three seeds each, on the digits (8x8) and on crops of photographs (32x32): the kernel distance of samples to
-real pictures (MMD^2 with KID's polynomial kernel, on pixels, unbiased; smaller is better), for the digits also
-the share that a classifier reads as asked, and how far the outputs of equal weights differ.
+real pictures (MMD^2 with KID's polynomial kernel, on pixels, unbiased; smaller is better), for the digits
+also the share that a classifier reads as asked, and how far the outputs of equal weights differ.
 """
 
 import argparse

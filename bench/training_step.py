@@ -5,7 +5,7 @@ import copy
 from collections.abc import Callable
 
 import torch
-from diffusers import DDPMScheduler
+from diffusers import DDPMScheduler, UNet2DModel
 from diffusers.training_utils import EMAModel
 from torch import nn
 from torch.nn import functional
@@ -23,7 +23,7 @@ from phosphene.training.ema import Averages
 CASES = {"small": (peers.small, 64), "reference": (peers.reference, 16)}
 
 
-def ours(theirs: nn.Module, x: torch.Tensor) -> Callable[[], object]:
+def ours(theirs: UNet2DModel, x: torch.Tensor) -> Callable[[], object]:
     """What the trainer does in a step: noise of (seed, picture, step), loss, clipping, AdamW, EMA."""
     network = peers.ours(theirs).train()
     family = Diffusion(network, DDPM.diffusion)

@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING, Any
 from phosphene.version import __version__
 
 if TYPE_CHECKING:
-    from phosphene.api import train
+    from phosphene.api import train, tune
     from phosphene.families.asked import Asked
     from phosphene.families.generator import Generator, load
     from phosphene.families.sampled import Sampled
     from phosphene.recipes.presets import RECIPES
     from phosphene.recipes.settings import Recipe
 
-__all__ = ["RECIPES", "Asked", "Generator", "Recipe", "Sampled", "__version__", "load", "train"]
+__all__ = ["RECIPES", "Asked", "Generator", "Recipe", "Sampled", "__version__", "load", "train", "tune"]
 
 _HOMES = {
     "train": "phosphene.api",
+    "tune": "phosphene.api",
     "Asked": "phosphene.families.asked",
     "Generator": "phosphene.families.generator",
     "load": "phosphene.families.generator",

@@ -31,6 +31,7 @@ def test_train_writes_a_run(run):
     assert {path.name for path in (run / "model").iterdir()} == {
         "config.json",
         "model.safetensors",
+        "weights-ema0.05.safetensors",
         "README.md",
     }
     lines = [json.loads(line) for line in (run / "log" / "metrics.jsonl").read_text().splitlines()]
@@ -140,7 +141,17 @@ def test_sampled_is_a_sequence_of_pillow_pictures(run):
 def test_info(run, cli):
     said = cli("info", run)
     assert said.code == 0, said.err
-    for words in ("8x8 grey", "0, 1, 2", "UNet", "flow, predicts velocity", "digits", "20 steps"):
+    facts = (
+        "8x8 grey",
+        "0, 1, 2",
+        "UNet",
+        "flow, predicts velocity",
+        "digits",
+        "20 steps",
+        "0.1, 0.05",
+        "fp32",
+    )
+    for words in facts:
         assert words in said.out
     assert "dpmpp_2m" in cli("info", "solvers").out
     schedules = cli("info", "schedules").out
@@ -177,9 +188,11 @@ def test_every_knob_is_on_both_sides():
 
     # How much is shown is said the other way round; in Python there is no file to write until save(out).
     assert names(main.train) - {"quiet"} == names(phosphene.train) - {"progress"}
+    assert names(main.tune) - {"out"} == names(phosphene.tune)
     of_sample = names(phosphene.Generator.sample) - {"self", "watch"}
-    assert names(main.sample) - {"run", "out", "quiet", "device", "threads"} == of_sample
-    assert names(phosphene.load) == {"place", "device", "ema"}
+    of_load = {"device", "ema", "precision"}
+    assert names(phosphene.load) == {"place"} | of_load
+    assert names(main.sample) - {"run", "out", "quiet", "threads"} - of_load == of_sample
 
 
 def test_import_is_lazy():

@@ -15,6 +15,9 @@ app = typer.Typer(
 DATA = typer.Argument(help="A folder of pictures, or the name of a bundled set: digits.", show_default=False)
 Threads = Annotated[int | None, typer.Option(help="Threads of the CPU.", show_default=False)]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Precision = Annotated[
+    str | None, typer.Option(help="auto, fp32, bf16 or fp16.", show_default="auto: phosphene info machine")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 
 
@@ -66,8 +69,15 @@ def train(
         Path | None, typer.Option(help="Go on with this run instead.", show_default=False)
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a run that is in the way.")] = False,
+    tune: Annotated[
+        bool | None,
+        typer.Option(
+            help="With a budget, measure which batch and width suit it.", show_default="for recipes by name"
+        ),
+    ] = None,
     device: Device = "auto",
     threads: Threads = None,
+    precision: Precision = None,
     quiet: Quiet = False,
 ) -> None:
     """Train a generator on a folder of pictures.
@@ -94,12 +104,56 @@ def train(
         force=force,
         device=device,
         threads=threads,
+        precision=precision,
+        tune=tune,
         watcher=Watcher() if quiet else Display(),
     )
     if outcome.first:
         show.trained(outcome)
     if not outcome.finished:
         raise typer.Exit(130)
+
+
+@app.command()
+def tune(
+    recipe: Annotated[str, typer.Argument(help="A name (phosphene info recipes) or a recipe.toml.")] = "flow",
+    data: Annotated[
+        str | None, typer.Option(help="A folder of pictures or a set.", show_default="made-up pictures")
+    ] = None,
+    size: Annotated[int | None, typer.Option(help="Pixels a side.", show_default="the data's, or 32")] = None,
+    budget: Annotated[str, typer.Option(help="Time to train: 90s, 30m, 2h.")] = "30m",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Any value of the recipe; it stays.", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the tuned recipe here, as TOML.", show_default=False)
+    ] = None,
+    device: Device = "auto",
+    threads: Threads = None,
+    precision: Precision = None,
+) -> None:
+    """Measure steps and memory, and choose batch, parts and width for a time."""
+    from phosphene.cli import show
+    from phosphene.recipes.settings import parse_assignment
+    from phosphene.training.options import tuned
+
+    changes = dict(parse_assignment(text) for text in settings or [])
+    show.tuned(
+        tuned(
+            recipe,
+            data=data,
+            size=size,
+            budget=budget,
+            settings=changes,
+            device=device,
+            threads=threads,
+            precision=precision,
+        ),
+        data or "DATA",
+        budget,
+        out,
+    )
 
 
 @app.command()
@@ -144,8 +198,12 @@ def sample(
     out: Annotated[
         Path | None, typer.Option(help="Where to.", show_default="a new folder in RUN/samples")
     ] = None,
+    ema: Annotated[
+        float | None, typer.Option(help="Length of the weights' average.", show_default="the one shipped")
+    ] = None,
     device: Device = "auto",
     threads: Threads = None,
+    precision: Precision = None,
     quiet: Quiet = False,
 ) -> None:
     """Make pictures: a sheet, and a PNG of each with its settings inside."""
@@ -156,7 +214,8 @@ def sample(
     use_threads(threads)
     if run is None and like is None:
         raise ValueError("RUN: give a run's folder, its name or a model folder (or --like PICTURE.png)")
-    model = generator.load(run, device) if run else generator.load_like(like or Path(), device)
+    how = (device, ema, precision or "auto")
+    model = generator.load(run, *how) if run else generator.load_like(like or Path(), *how)
     if out is not None:
         show.check_out(out, trajectory)
     labels = None if not label else [label[i % len(label)] for i in range(n or 16)]
@@ -184,12 +243,13 @@ def sample(
 
 @app.command()
 def info(
-    what: Annotated[str, typer.Argument(help="A run, or one of: solvers, schedules, recipes.")],
+    what: Annotated[str, typer.Argument(help="A run, or one of: solvers, schedules, recipes, machine.")],
 ) -> None:
-    """Say what a run is, or what solvers, schedules and recipes there are."""
+    """Say what a run is, what solvers, schedules and recipes there are, or what is chosen on this machine."""
     from phosphene.cli import show
 
     tables = {"solvers": show.solvers, "schedules": show.schedules, "recipes": show.recipes}
+    tables["machine"] = show.machine
     if what in tables:
         tables[what]()
     else:

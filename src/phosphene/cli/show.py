@@ -6,22 +6,28 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 
+import torch
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from phosphene import files
 from phosphene.cli.display import clock
 from phosphene.demo import Demo
 from phosphene.diffusion.grid import GRIDS
 from phosphene.diffusion.schedule import SCHEDULES
 from phosphene.diffusion.solver import SOLVERS
+from phosphene.families.device import WIDE, choose_device, choose_precision
 from phosphene.families.generator import find_model, load
+from phosphene.kernels.library import built
 from phosphene.networks.count import parameters
 from phosphene.recipes.presets import RECIPES
+from phosphene.recipes.settings import to_toml
 from phosphene.training.folder import RunFolder
 from phosphene.training.metrics import read
 from phosphene.training.train import Outcome
+from phosphene.training.tune import SAMPLED, Tuned
 
 out = Console(highlight=False)
 
@@ -109,9 +115,47 @@ def recipes() -> None:
     out.print(table)
 
 
+def machine() -> None:
+    """What is chosen on this machine, and why."""
+    device = choose_device("auto")
+    wide, narrow = (choose_precision("auto", device, width) for width in (WIDE, WIDE - 1))
+    table = _table("what", "chosen", "why")
+    name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
+    table.add_row("device", str(device), name)
+    table.add_row("threads", str(torch.get_num_threads()), "one for each core; --threads changes it")
+    table.add_row("precision", wide.name, wide.why)
+    if narrow != wide:
+        table.add_row(f"precision below {WIDE} channels", narrow.name, narrow.why)
+    table.add_row("operators", "fused" if built().library else "torch's own", built().words)
+    graphs = "measured on first use" if device.type == "cuda" else "never"
+    table.add_row("torch.compile", graphs, "its minutes pay on GPUs only, and on long work")
+    table.add_row("cache", str(files.cache()), "$PHOSPHENE_CACHE, or the home folder's")
+    out.print(table)
+
+
+def tuned(found: Tuned, data: str, budget: str, to: Path | None) -> None:
+    """What was measured, and how to use it."""
+    table = _table("batch", "ms a step", "pictures/s", "memory at the most")
+    for one in found.measured:
+        table.add_row(
+            str(one.batch), f"{1e3 * one.seconds:.0f}", f"{one.speed:.0f}", f"{one.memory / 2**30:.2f} GiB"
+        )
+    out.print(table)
+    settings = " ".join(f"--set {word.replace(' ', '=')}" for word in found.words)
+    command = f"phosphene train {data} --recipe {found.recipe.name} --budget {budget} --no-tune {settings}"
+    lines(
+        f"measured in {found.seconds:.0f} s; memory with validation, and sampling of {SAMPLED} at once",
+        "train with:",
+        f"  {command.rstrip()}",
+    )
+    if to is not None:
+        files.write_atomic(to, to_toml(found.recipe))
+        lines(f"wrote {to}")
+
+
 def run(place: str) -> None:
     """A run or a model: what it is, where it comes from, how far it came."""
-    model = load(find_model(place), "cpu")
+    model = load(find_model(place))
     header = model.model.header
     origin, diffusion, sampling = header.provenance, header.diffusion, header.sampling
     table = _table("", "")
@@ -136,6 +180,9 @@ def run(place: str) -> None:
     if losses:
         table.add_row("held-out loss", f"{losses[-1]['held_out_loss']:.4f} at step {losses[-1]['step']:,}")
     table.add_row("weights", f"sha256 {model.model.fingerprint[:16]}")
+    if header.ema:
+        table.add_row("averages", ", ".join(map(str, header.ema)))
+    table.add_row("here", f"{model.device}, {model.precision.name}: {model.precision.why}")
     out.print(table)
 
 

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
+from phosphene.diffusion.condition import Condition
 from phosphene.kernels.library import keep_buffers
 
 N = TypeVar("N", bound=nn.Module)
@@ -82,6 +84,22 @@ def in_halves(network: N, precision: str) -> N:
             if isinstance(module, nn.Conv2d | nn.Linear):
                 module.to(DTYPES[precision])
     return network
+
+
+class Asking(nn.Module):
+    """A network as it is asked, in a precision: its answers are float32, so that a solver's sums are."""
+
+    def __init__(self, network: nn.Module, precision: str, device: torch.device) -> None:
+        super().__init__()
+        self.network = in_halves(network, precision)
+        self.precision, self.device = precision, device
+
+    def forward(
+        self, x: Float[Tensor, "b c h w"], noise: Float[Tensor, " b"], condition: Condition
+    ) -> Float[Tensor, "b c_out h w"]:
+        with computing_in(self.precision, self.device):
+            answer = self.network(x, noise, condition)
+        return answer.float()
 
 
 def made_ready(network: N, device: torch.device) -> N:

@@ -1,26 +1,29 @@
 """A trained model that can be asked for pictures."""
 
+import copy
 import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from pydantic import TypeAdapter, ValidationError
-from torch import Tensor
+from torch import Tensor, nn
 
 from phosphene import files
 from phosphene.diffusion.noise import keys
 from phosphene.diffusion.plan import sample
-from phosphene.families.asked import Asked
-from phosphene.families.device import choose_device, made_ready
+from phosphene.families.asked import Asked, known
+from phosphene.families.compiled import faster
+from phosphene.families.device import Asking, Precision, choose_device, choose_precision, made_ready
 from phosphene.families.diffusion import Diffusion
 from phosphene.families.sampled import MOST_FRAMES, Sampled
+from phosphene.networks.build import narrowest
 from phosphene.pictures.embedded import read_settings
-from phosphene.recipes.settings import Settings, first_line
+from phosphene.recipes.settings import PrecisionName, Settings, first_line
 from phosphene.store import model, pipeline
 from phosphene.tasks.task import Label, Task
 from phosphene.version import __version__
@@ -31,11 +34,12 @@ Labels = Label | Sequence[Label | None] | None
 
 @dataclass(frozen=True)
 class Generator:
-    """A model, the folder it came from, and the device that it computes on."""
+    """A model, the folder it came from, and the device that it computes on. wanted: in which precision."""
 
     model: model.Model
     folder: Path
     device: torch.device
+    wanted: str = "auto"
 
     @property
     def size(self) -> int:
@@ -53,10 +57,31 @@ class Generator:
         return self.model.header.classes
 
     @cached_property
+    def precision(self) -> Precision:
+        """Of products and convolutions, and why. Raises ValueError for one that is not to be had here."""
+        return choose_precision(self.wanted, self.device, narrowest(self.model.config))
+
+    @cached_property
     def family(self) -> Diffusion:
         """The network and what its answers mean: for those who want the parts."""
-        network = made_ready(self.model.network, self.device)
-        return Diffusion(network, self.model.header.diffusion)
+        network = self.model.network
+        if self.precision.name != "fp32":
+            # Rounded weights are this generator's own: the model keeps what its file holds.
+            network = Asking(copy.deepcopy(network), self.precision.name, self.device)
+        return Diffusion(made_ready(network, self.device), self.model.header.diffusion)
+
+    def quick(self, rows: int, calls: int) -> Diffusion:
+        """The family with its network in the way that is fastest for so many calls with so many rows."""
+        x = torch.zeros(rows, self.channels, self.size, self.size, device=self.device)
+        condition = self.task.asked([None] * rows).each(lambda t: t.to(self.device))
+
+        def call(network: nn.Module) -> None:
+            network(x, x.new_zeros(rows), condition)
+
+        with torch.inference_mode():
+            name = f"ask {rows} {self.precision.name}"
+            network = faster(self.family.network, self.device, calls, call, name)
+        return self.family.with_network(network)
 
     @cached_property
     def task(self) -> Task:
@@ -145,6 +170,7 @@ class Generator:
         stride = math.ceil((plan.evaluations + 1) / MOST_FRAMES)
         scale = torch.hypot(*plan.level).clamp(min=1)
         calls = math.ceil(len(numbers) / batch)
+        family = self.quick(min(batch, len(numbers)), calls * plan.evaluations)
         done, pictures, frames = 0, [], []
         for start in range(0, len(numbers), batch):
             rows = numbers[start : start + batch]
@@ -164,7 +190,7 @@ class Generator:
             # Where nothing is asked, the two answers that guidance compares are the same.
             anything = any(label is not None for label in part)
             guided = asked if anything else replace(asked, guidance=1.0, interval=None)
-            denoise = guided.guide(self.family.denoise, len(rows), self.device)
+            denoise = guided.guide(family.denoise, len(rows), self.device)
             with torch.inference_mode():
                 shape = (self.channels, self.size, self.size)
                 key = keys(seed, rows).to(self.device)
@@ -249,29 +275,41 @@ def find_model(place: Path | str) -> Path:
     raise ValueError(f"{place}: no run or model here; give a run's folder, its name, or a model folder")
 
 
-def load(place: Path | str, device: str = "auto", ema: float | None = None) -> Generator:
+def load(
+    place: Path | str, device: str = "auto", ema: float | None = None, precision: str = "auto"
+) -> Generator:
     """The generator of a run or model folder, or of diffusers' folder of a UNet2DModel or its pipeline.
 
     ema: the length of an average of the weights; None takes the one that was trained to be shipped.
+    precision: of products and convolutions, auto, fp32, bf16 or fp16; sums and solvers are float32 always.
     Raises ValueError for what is not one, or is damaged, and for a length that it does not hold.
     """
+    known("precision", precision, get_args(PrecisionName))
     folder = find_model(place)
     if not pipeline.is_unet(folder):
-        return Generator(model.load(folder, ema), folder, choose_device(device))
+        return ready(Generator(model.load(folder, ema), folder, choose_device(device), precision))
     if ema is not None:
         raise ValueError(f"ema {ema}: {folder} is a model of diffusers, of one set of weights; leave it out")
-    return Generator(pipeline.load(folder), folder, choose_device(device))
+    return ready(Generator(pipeline.load(folder), folder, choose_device(device), precision))
 
 
-def load_like(picture: Path, device: str = "auto") -> Generator:
-    """The generator that made a picture, by the place that the picture names."""
+def ready(generator: Generator) -> Generator:
+    """The same; a precision that is not to be had here is said now."""
+    assert generator.precision
+    return generator
+
+
+def load_like(
+    picture: Path, device: str = "auto", ema: float | None = None, precision: str = "auto"
+) -> Generator:
+    """The generator that made a picture, by the place and the average that the picture names."""
     said = read_settings(picture)
-    place, ema = said.get("run"), said.get("ema")
+    place, length = said.get("run"), said.get("ema") if ema is None else ema
     if not isinstance(place, str):
         raise ValueError(f"like {picture}: it does not say which run made it; give the run too")
-    if not isinstance(ema, float | None):
-        raise ValueError(f"like {picture}: ema {ema!r}: a number is accepted")
-    return load(place, device, ema)
+    if not isinstance(length, float | None):
+        raise ValueError(f"like {picture}: ema {length!r}: a number is accepted")
+    return load(place, device, length, precision)
 
 
 def fresh_folder(generator: Generator, made: Sampled) -> Path:

@@ -36,6 +36,11 @@ def understand(values: Mapping[str, Any]) -> Config:
     return from_dict(KINDS[kind], values)
 
 
+def narrowest(config: Config) -> int:
+    """Channels of the narrowest layers."""
+    return config.widths[0] if isinstance(config, UNetConfig) else config.width
+
+
 def outer(network: nn.Module) -> tuple[str, ...]:
     """Names of the first and last layers, which read and write pictures rather than features."""
     assert isinstance(network, UNet | Transformer)

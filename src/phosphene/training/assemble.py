@@ -95,6 +95,7 @@ def header(recipe: Recipe, dataset: Dataset) -> Header:
     return Header(
         diffusion=recipe.diffusion,
         sampling=recipe.sampling,
+        ema=recipe.training.ema,
         size=dataset.size,
         channels=dataset.channels,
         classes=classes(dataset),

@@ -54,25 +54,29 @@ class RunFolder:
         files.write_atomic(self.recipe, to_toml(recipe))
 
 
-def create(root: Path, recipe: Recipe, force: bool) -> RunFolder:
-    """A new run's folder with its recipe. A run that is there is only replaced if forced to.
-
-    Raises ValueError for a folder that holds a run or anything else.
-    """
-    folder = RunFolder(root)
+def refuse_to_overwrite(root: Path, force: bool) -> None:
+    """Raises ValueError where a new run may not be put: a run that is there is only replaced if forced to,
+    and a folder that holds anything else never."""
     if root.exists() and not root.is_dir():
         raise ValueError(f"out {root}: this is a file; give a folder for the run")
-    if folder.recipe.exists():
+    if RunFolder(root).recipe.exists():
         if not force:
             raise ValueError(
                 f"out {root}: a run is here already; continue it with --resume {root}, "
                 "replace it with --force, or choose another --out"
             )
+    elif root.exists() and any(not path.name.startswith(files.WRITING) for path in root.iterdir()):
+        raise ValueError(f"out {root}: the folder is not empty and holds no run; choose another --out")
+
+
+def create(root: Path, recipe: Recipe, force: bool) -> RunFolder:
+    """A new run's folder with its recipe. Raises ValueError where `refuse_to_overwrite` does."""
+    refuse_to_overwrite(root, force)
+    folder = RunFolder(root)
+    if folder.recipe.exists():
         for part in reversed(PARTS):  # the recipe last: until then it is a run, and can be replaced
             path = root / part
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    elif root.exists() and any(not path.name.startswith(files.WRITING) for path in root.iterdir()):
-        raise ValueError(f"out {root}: the folder is not empty and holds no run; choose another --out")
     root.mkdir(parents=True, exist_ok=True)
     files.sweep(root)
     folder.write_recipe(recipe)  # first: a folder with anything else in it is a run

@@ -2,15 +2,20 @@
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
+from phosphene.data.dataset import Dataset, Report
 from phosphene.families.asked import known
+from phosphene.families.device import choose_device
 from phosphene.recipes.presets import RECIPES
 from phosphene.recipes.settings import Recipe, changed, from_toml
-from phosphene.training.train import Outcome, Watcher, start
+from phosphene.training import tune as tuning
+from phosphene.training.train import Adapted, Outcome, Watcher, prepare_data, start
 from phosphene.training.train import resume as go_on
 
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -31,6 +36,8 @@ def run(
     force: bool,
     device: str,
     threads: int | None,
+    precision: str | None,
+    tune: bool | None,
     watcher: Watcher,
 ) -> Outcome:
     """What `phosphene.train` does (its words stand there), with how it ended."""
@@ -45,6 +52,8 @@ def run(
             "batch": batch,
             "settings": settings,
             "force": force or None,
+            "precision": precision,
+            "tune": tune,
         }
         for name, value in fixed.items():
             if value is not None:
@@ -57,11 +66,61 @@ def run(
         return go_on(Path(resume), changes, device, watcher)
     if data is None:
         raise ValueError("data: give a folder of pictures or the name of a bundled set, such as digits")
-    named = {"data.source": str(data), "data.size": size, "training.seed": seed, "training.batch": batch}
+    named = {
+        "data.source": str(data),
+        "data.size": size,
+        "training.seed": seed,
+        "training.batch": batch,
+        "training.precision": precision,
+    }
     changes |= {name: value for name, value in named.items() if value is not None} | dict(settings or {})
     place = Path("runs") / Path(data).resolve().name if out is None else Path(out)
-    chosen = find_recipe("flow" if recipe is None else recipe)
-    return start(changed(chosen, changes), place, force, device, watcher)
+    chosen = changed(find_recipe("flow" if recipe is None else recipe), changes)
+    # Who wrote a recipe has chosen; a name leaves the choice to the machine.
+    if tune is None:
+        tune = recipe is None or (isinstance(recipe, str) and recipe in RECIPES)
+    adapt = None
+    if tune and chosen.training.budget is not None:
+        adapt = partial(adapted, fixed=tuple(changes))
+    return start(chosen, place, force, device, watcher, adapt)
+
+
+def adapted(recipe: Recipe, data: Dataset, device: torch.device, fixed: tuple[str, ...]) -> Adapted:
+    """The recipe with batch, parts and width for its budget on this machine, but for what is fixed."""
+    budget = recipe.training.budget
+    assert budget is not None
+    tuned = tuning.tune(recipe, data, device, budget, fixed)
+    words = f"for {budget:g} s on this machine: {', '.join(tuned.words)}"
+    return Adapted(tuned.recipe, (words,) if tuned.words else (), tuned.seconds)
+
+
+def tuned(
+    recipe: str | Path | Recipe,
+    *,
+    data: str | Path | None,
+    size: int | None,
+    budget: str | float,
+    settings: Mapping[str, Any],
+    device: str,
+    threads: int | None,
+    precision: str | None,
+) -> tuning.Tuned:
+    """What `phosphene tune` does: a recipe measured on pictures, made-up ones if none are given."""
+    use_threads(threads)
+    named = {"data.source": data, "data.size": size, "training.precision": precision}
+    changes = {name: value for name, value in named.items() if value is not None} | dict(settings)
+    changes = _length(budget, None) | changes
+    chosen = changed(find_recipe(recipe), changes)
+    pictures = made_up(size or 32) if data is None else prepare_data(chosen, Watcher())
+    chosen = changed(chosen, {"data.size": pictures.size})
+    return tuning.tune(chosen, pictures, choose_device(device), parse_budget(budget), tuple(changes))
+
+
+def made_up(size: int) -> Dataset:
+    """A thousand colour pictures of noise: what a step takes does not depend on what is in them."""
+    pixels = np.random.default_rng(0).integers(0, 256, (1024, 3, size, size), np.uint8)
+    report = Report(len(pixels), len(pixels), (), 0, {}, {}, ())
+    return Dataset(pixels, None, (), None, tuple(map(str, range(len(pixels)))), "made up", report)
 
 
 def find_recipe(recipe: str | Path | Recipe) -> Recipe:

@@ -1,8 +1,8 @@
 """The scale of a loss in float16, whose small gradients would otherwise be lost as zeros.
 
 The loss is multiplied before its gradient is taken, the gradient divided after. A gradient that overflowed
-costs its step and half of the scale; after GROWS good steps the scale doubles (Micikevicius et al. 2018, "Mixed
-precision training", section 3.2). In the other precisions the scale is 1 and an overflow is an error.
+costs its step and half of the scale; after GROWS good steps the scale doubles (Micikevicius et al. 2018,
+"Mixed precision training", section 3.2). In other precisions the scale is 1 and an overflow is an error.
 """
 
 from collections.abc import Iterable

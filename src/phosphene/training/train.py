@@ -1,10 +1,10 @@
 """Starting a run and going on with one: what `phosphene train` and `phosphene.train` do."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -17,7 +17,7 @@ from phosphene.networks.count import parameters
 from phosphene.recipes.settings import Recipe, changed
 from phosphene.store import card, model
 from phosphene.training import assemble, checkpoint, metrics
-from phosphene.training.folder import RunFolder, create
+from phosphene.training.folder import RunFolder, create, refuse_to_overwrite
 from phosphene.training.interrupt import interruptions
 from phosphene.training.trainer import Progress, Trainer
 from phosphene.training.workers import Workers, workers
@@ -63,24 +63,44 @@ class Outcome:
     waiting: float
 
 
+class Adapted(NamedTuple):
+    """A recipe that fits its data and machine, what to say of it, and the seconds that finding it took."""
+
+    recipe: Recipe
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+Adapt = Callable[[Recipe, Dataset, torch.device], Adapted]
+
+
 def start(
     recipe: Recipe,
     out: Path,
     force: bool = False,
     device: str = "auto",
     watcher: Watcher | None = None,
+    adapt: Adapt | None = None,
 ) -> Outcome:
-    """Trains a new run. Raises ValueError, before anything is written, for what cannot be trained."""
+    """Trains a new run. Raises ValueError, before anything is written, for what cannot be trained.
+
+    adapt: what changes the recipe when data and device are known; a run of several workers is left as it is.
+    """
     chosen = choose_device(device)
     with workers(chosen) as team, watched(watcher, team) as watcher:
         data = prepare_data(recipe, watcher)
         resolved = changed(recipe, {"data.size": data.size, "data.source": everywhere(recipe.data.source)})
-        trainer = build(resolved, data, chosen, team)
+        adapted = Adapted(resolved)
+        if adapt is not None and team.world == 1:
+            refuse_to_overwrite(out, force)
+            adapted = adapt(resolved, data, chosen)
+        trainer = build(adapted.recipe, data, chosen, team)
+        trainer.elapsed = adapted.seconds
         if team.first:
-            folder = create(out, resolved, force)
+            folder = create(out, adapted.recipe, force)
         team.wait()
         folder = RunFolder(out)
-        watcher.begins(data, parameters(trainer.network), folder, ())
+        watcher.begins(data, parameters(trainer.network), folder, adapted.notes)
         return fit(trainer, folder, watcher)
 
 
@@ -217,7 +237,9 @@ def save(trainer: Trainer, folder: RunFolder) -> None:
     )
     header = assemble.header(trainer.recipe, trainer.dataset).model_copy(update={"provenance": provenance})
     words = card.write(header, trainer.recipe, len(trainer.dataset.pictures), parameters(trainer.network))
-    model.save(folder.model, header, trainer.config, trainer.averaged(), words)
+    shipped, *lengths = trainer.recipe.training.ema
+    others = {length: trainer.averages.weights(length) for length in lengths}
+    model.save(folder.model, header, trainer.config, trainer.averages.weights(shipped), words, others)
 
 
 def _report(since: Sequence[Progress], folder: RunFolder, watcher: Watcher) -> None:

@@ -21,12 +21,13 @@ from phosphene.data.augment import edm_augment, flip
 from phosphene.data.dataset import Dataset
 from phosphene.data.loader import Loader, Rows
 from phosphene.diffusion.noise import Key
+from phosphene.families.compiled import faster
 from phosphene.families.device import choose_precision, computing_in, made_ready
 from phosphene.families.diffusion import Diffusion, held_out_losses, quantile_levels
 from phosphene.families.family import Batch
-from phosphene.networks.build import outer
+from phosphene.networks.build import narrowest, outer
 from phosphene.networks.transformer import Transformer
-from phosphene.networks.unet import UNet, UNetConfig
+from phosphene.networks.unet import UNet
 from phosphene.pictures.pixels import to_values
 from phosphene.recipes.settings import Recipe
 from phosphene.tasks.task import Task
@@ -103,8 +104,7 @@ class Trainer:
             outer=outer(self.network),
         )
         self.averages = Averages(self.network, settings.ema)
-        width = self.config.widths[0] if isinstance(self.config, UNetConfig) else self.config.width
-        self.precision = choose_precision(settings.precision, self.device, width)
+        self.precision = choose_precision(settings.precision, self.device, narrowest(self.config))
         self.scale = scale.for_precision(self.precision.name)
         total = None if settings.images is None else math.ceil(settings.images / settings.batch)
         every = {"validation": settings.validate_every} if len(self.held_out) else {}
@@ -113,10 +113,29 @@ class Trainer:
         self.ticked = self.clock()
         self.parallel = self.family.with_network(self.workers.wrap(self.network))
 
+    def quick(self) -> nn.Module:
+        """The network in the way that is fastest for the steps to come; it shares the weights."""
+        settings, size = self.recipe.training, self.dataset.size
+        rows = -(-settings.batch // (settings.accumulate * self.workers.world))
+        x = torch.zeros(rows, self.dataset.channels, size, size, device=self.device)
+        condition = self.task.known(None if self.dataset.labels is None else x.new_zeros(rows).long())
+
+        def step(network: nn.Module) -> None:
+            with computing_in(self.precision.name, self.device):
+                answer = network(x, x.new_zeros(rows), condition)
+            answer.float().square().mean().backward()
+            self.network.zero_grad()
+
+        known = self.horizon.total or 10**6  # a budget knows no steps yet, but is long where it matters
+        calls = known * settings.accumulate
+        return faster(self.network, self.device, calls, step, f"train {rows} {self.precision.name}")
+
     def run(self, stop: Callable[[], bool]) -> Iterator[Progress]:
         """Trains until the horizon or until told to stop, reporting after every step."""
         with torch.random.fork_rng():
             self.ticked = self.clock()
+            if (quick := self.quick()) is not self.network:
+                self.parallel = self.family.with_network(self.workers.wrap(quick))
             while not self.horizon.finished(self.step):
                 waited = self.waited
                 loss, gradient = self.update()

@@ -1,9 +1,9 @@
 """Which batch, in how many parts, and which width suit a machine and a time: measured, not guessed.
 
-Steps are timed at growing batches, with the memory that they, validation and sampling take at the most. Then
+Steps are timed at some batches, with the memory that they, validation and sampling take at the most. Then
 
-- parts: as few as fit into memory, and as keep nearly all of the speed;
 - batch: the recipe's, halved while the time gives fewer than ENOUGH steps and halving costs little speed;
+- parts: as few as fit into memory;
 - width: the recipe's or a step wider or narrower, the widest that leaves ENOUGH steps.
 
 That many steps are few, but fewer teach a wide network less than a narrow one learns in more of them (the
@@ -32,7 +32,7 @@ ENOUGH = 2000  # steps
 SHARE = 0.05  # of the time that measuring may take
 ROOM = 0.8  # of the memory that may be used
 NEARLY = 0.9  # of the best speed
-SMALLEST, LARGEST = 8, 512
+SMALLEST = 8
 SAMPLED = 64  # pictures a call when the model is asked
 WIDTHS = (0.5, 0.75, 1.0, 1.5, 2.0)  # of the recipe's
 
@@ -98,19 +98,29 @@ def _sample(trainer: Trainer) -> None:
         sample(family.denoise, plan, key, condition, shape)
 
 
-def batches(recipe: Recipe, data: Dataset, device: torch.device, deadline: float) -> Iterator[Measured]:
-    """Growing batches until memory, the pictures or the time end, or a larger one is no faster."""
-    pictures = round(len(data.pictures) * (1 - recipe.data.held_out))
-    batch, best = SMALLEST, 0.0
-    while batch <= min(LARGEST, pictures):
+def batches(
+    recipe: Recipe, data: Dataset, device: torch.device, budget: float, deadline: float
+) -> Iterator[Measured]:
+    """The smallest batch, to know what memory a picture takes; the recipe's, or the largest below it that
+    fits; then halves of it, while the budget is too short for ENOUGH steps and until the deadline."""
+    now = measure(recipe, data, device, SMALLEST, least=1)
+    yield now
+    each, room = now.memory / now.batch, ROOM * free(device)
+    batch = within(recipe, data)
+    while batch > SMALLEST and batch * each > room:
+        batch //= 2
+    while batch > SMALLEST and time.perf_counter() < deadline:
         now = measure(recipe, data, device, batch)
         yield now
-        # Twice the batch takes at most twice the memory, and about twice the time.
-        if 2 * now.memory > ROOM * free(device) or time.perf_counter() + 8 * now.seconds > deadline:
+        if budget / now.seconds >= ENOUGH:
             return
-        if now.speed < 1.02 * best:
-            return
-        best, batch = max(best, now.speed), 2 * batch
+        batch //= 2
+
+
+def within(recipe: Recipe, data: Dataset) -> int:
+    """The recipe's batch, or as many pictures as there are to train on."""
+    training, _ = data.split(recipe.data.held_out, recipe.training.seed)
+    return min(recipe.training.batch, len(training))
 
 
 def tune(
@@ -121,10 +131,10 @@ def tune(
     Raises ValueError for what cannot be trained.
     """
     start = time.perf_counter()
-    measured = tuple(batches(recipe, data, device, start + SHARE * budget / 2))
-    chosen, changes = recipe, {}
+    measured = tuple(batches(recipe, data, device, budget, start + SHARE * budget / 2))
+    changes: dict[str, int] = {}
     if "training.batch" not in fixed:
-        changes["training.batch"] = batch_for(measured, recipe.training.batch, budget)
+        changes["training.batch"] = batch_for(measured, within(recipe, data), budget)
     chosen = changed(recipe, changes)
     if not {"training.accumulate", "training.batch"} & set(fixed):
         changes["training.accumulate"] = parts_for(measured, chosen.training.batch, free(device))
@@ -139,22 +149,23 @@ def tune(
 
 def batch_for(measured: Collection[Measured], wanted: int, budget: float) -> int:
     """The wanted batch, halved while there would be fewer than ENOUGH steps and speed is nearly kept."""
-    best = max(m.speed for m in measured)
     speed = {m.batch: m.speed for m in measured}
-    batch = min(wanted, max(speed)) if wanted not in speed and wanted < LARGEST else wanted
-    while batch // 2 in speed and speed[batch // 2] >= NEARLY * best:
-        if budget * speed.get(batch, best) / batch >= ENOUGH:
+    batch, best = wanted, max(speed.values())
+    while batch in speed and batch // 2 in speed and budget * speed[batch] / batch < ENOUGH:
+        if speed[batch // 2] < NEARLY * best:
             break
         batch //= 2
     return batch
 
 
 def parts_for(measured: Collection[Measured], batch: int, memory: int) -> int:
-    """The fewest equal parts of a batch that fit: those larger than any that was measured do not."""
-    fitting = [m.batch for m in measured if m.memory <= ROOM * memory] or [min(m.batch for m in measured)]
-    best = max(m.speed for m in measured if m.batch in fitting)
-    fast = [m.batch for m in measured if m.batch in fitting and m.speed >= NEARLY * best]
-    return -(-batch // max(fast)) if batch > max(fitting) else 1
+    """The fewest equal parts of a batch that fit into memory."""
+    room = ROOM * memory
+    each = min(m.memory / m.batch for m in measured)  # what all parts of the process take, spread thinnest
+    if any(m.batch >= batch and m.memory <= room for m in measured):
+        return 1
+    fitting = max((m.batch for m in measured if m.memory <= room), default=1)
+    return -(-batch // max(fitting, min(batch, int(room / each))))
 
 
 def width_for(
