@@ -11,6 +11,7 @@
 #include "vector.h"
 
 #include <cmath>
+#include <type_traits>
 #include <vector>
 
 namespace {
@@ -30,31 +31,53 @@ struct Shape {
     }
 };
 
-// Sums of term(p, c) over the pixels, for channels [0, count) of a task, added to `total`.
-template <int V, class Term> void sum_vectors(int64_t pixels, int64_t c, double *total, Term term) {
+// Sums of the K terms that term(p, c, out) writes, over the pixels, added to total[k][c].
+template <int V, int K, class Term>
+void sum_vectors(int64_t pixels, int64_t c, double *const *total, Term term) {
     for (int64_t start = 0; start < pixels; start += RUN) {
         int64_t end = start + RUN < pixels ? start + RUN : pixels;
-        Vec sum[V] = {};
+        Vec sum[V][K] = {};
         for (int64_t p = start; p < end; p++)
-            for (int v = 0; v < V; v++)
-                sum[v] += term(p, c + v * LANES);
+            for (int v = 0; v < V; v++) {
+                Vec terms[K];
+                term(p, c + v * LANES, terms);
+                for (int k = 0; k < K; k++)
+                    sum[v][k] += terms[k];
+            }
         for (int v = 0; v < V; v++)
-            for (int i = 0; i < LANES; i++)
-                total[c + v * LANES + i] += sum[v][i];
+            for (int k = 0; k < K; k++)
+                for (int i = 0; i < LANES; i++)
+                    total[k][c + v * LANES + i] += sum[v][k][i];
     }
 }
 
-template <class Term> void sum_pixels(int64_t pixels, int64_t count, double *total, Term term) {
+template <int K, class Term>
+void sum_pixels(int64_t pixels, int64_t count, double *const (&total)[K], Term term) {
     int64_t c = 0;
     for (; c + 4 * LANES <= count; c += 4 * LANES)
-        sum_vectors<4>(pixels, c, total, term);
+        sum_vectors<4, K>(pixels, c, total, term);
     for (; c < count; c += LANES)
-        sum_vectors<1>(pixels, c, total, term);
+        sum_vectors<1, K>(pixels, c, total, term);
 }
 
-template <class T>
+// y = z or z sigmoid(z), z = a x + b, for V vectors of channels of all pixels.
+template <int V, bool silu, class T>
+void activate(const T *x, const float *a, const float *b, T *y, const Shape &s) {
+    Vec slope[V], offset[V];
+    for (int v = 0; v < V; v++) {
+        slope[v] = load(a + v * LANES);
+        offset[v] = load(b + v * LANES);
+    }
+    for (int64_t p = 0; p < s.pixels; p++)
+        for (int v = 0; v < V; v++) {
+            Vec z = load(x + p * s.channels + v * LANES) * slope[v] + offset[v];
+            store(y + p * s.channels + v * LANES, silu ? z * sigmoid(z) : z);
+        }
+}
+
+template <bool silu, class T>
 void forward(const T *x, const float *gamma, const float *beta, const float *scale, const float *shift,
-             int64_t told, T *y, float *mean, float *rstd, Shape s, double eps, bool silu, int threads) {
+             int64_t told, T *y, float *mean, float *rstd, Shape s, double eps, int threads) {
     int64_t count = s.task(), parts = s.channels / count, width = s.channels / s.groups;
     double n = double(s.pixels) * width;
 #pragma omp parallel for num_threads(threads) collapse(2) schedule(static)
@@ -65,8 +88,9 @@ void forward(const T *x, const float *gamma, const float *beta, const float *sca
             T *out = y + row * s.pixels * s.channels + first;
             std::vector<double> sum(count), square(count);
             std::vector<float> centre(count), a(count), b(count);
-            sum_pixels(s.pixels, count, sum.data(),
-                       [&](int64_t p, int64_t c) { return load(in + p * s.channels + c); });
+            sum_pixels<1>(s.pixels, count, {sum.data()}, [&](int64_t p, int64_t c, Vec *out) {
+                out[0] = load(in + p * s.channels + c);
+            });
             for (int64_t c = 0; c < count; c += width) {
                 double total = 0;
                 for (int64_t i = 0; i < width; i++)
@@ -74,9 +98,9 @@ void forward(const T *x, const float *gamma, const float *beta, const float *sca
                 for (int64_t i = 0; i < width; i++)
                     centre[c + i] = float(total / n);
             }
-            sum_pixels(s.pixels, count, square.data(), [&](int64_t p, int64_t c) {
+            sum_pixels<1>(s.pixels, count, {square.data()}, [&](int64_t p, int64_t c, Vec *out) {
                 Vec d = load(in + p * s.channels + c) - load(&centre[c]);
-                return d * d;
+                out[0] = d * d;
             });
             for (int64_t c = 0; c < count; c += width) {
                 double total = 0;
@@ -94,18 +118,18 @@ void forward(const T *x, const float *gamma, const float *beta, const float *sca
                         b[i] += shift[row * told + first + i];
                 }
             }
-            for (int64_t p = 0; p < s.pixels; p++)
-                for (int64_t c = 0; c < count; c += LANES) {
-                    Vec z = load(in + p * s.channels + c) * load(&a[c]) + load(&b[c]);
-                    store(out + p * s.channels + c, silu ? z * sigmoid(z) : z);
-                }
+            int64_t c = 0;
+            for (; c + 4 * LANES <= count; c += 4 * LANES)
+                activate<4, silu>(in + c, &a[c], &b[c], out + c, s);
+            for (; c < count; c += LANES)
+                activate<1, silu>(in + c, &a[c], &b[c], out + c, s);
         }
 }
 
-template <class T>
+template <bool silu, class T>
 void backward(const T *dy, const T *x, const float *gamma, const float *beta, const float *scale,
               const float *shift, int64_t told, const float *mean, const float *rstd, T *dx, float *sums,
-              Shape s, bool silu, int threads) {
+              Shape s, int threads) {
     int64_t count = s.task(), parts = s.channels / count, width = s.channels / s.groups;
     double n = double(s.pixels) * width;
 #pragma omp parallel for num_threads(threads) collapse(2) schedule(static)
@@ -140,15 +164,13 @@ void backward(const T *dy, const T *x, const float *gamma, const float *beta, co
             };
             // dz is dear (an exponential): it is kept in dx between the passes where nothing rounds it.
             constexpr bool keep = sizeof(T) == sizeof(float);
-            sum_pixels(s.pixels, count, sum.data(), [&](int64_t p, int64_t c) {
-                Vec d = dz(p, c);
+            sum_pixels<2>(s.pixels, count, {sum.data(), product.data()}, [&](int64_t p, int64_t c, Vec *terms) {
+                terms[0] = dz(p, c);
+                terms[1] = terms[0] * x_hat(p, c);
                 if (keep)
-                    store(out + p * s.channels + c, d);
-                return d;
+                    store(out + p * s.channels + c, terms[0]);
             });
             auto again = [&](int64_t p, int64_t c) { return keep ? load(out + p * s.channels + c) : dz(p, c); };
-            sum_pixels(s.pixels, count, product.data(),
-                       [&](int64_t p, int64_t c) { return again(p, c) * x_hat(p, c); });
             for (int64_t c = 0; c < count; c += width) {
                 double first_moment = 0, second_moment = 0;
                 for (int64_t i = c; i < c + width; i++) {
@@ -181,10 +203,11 @@ extern "C" void group_norm_forward(const void *x, const float *gamma, const floa
                                    int64_t rows, int64_t pixels, int64_t channels, int64_t groups, double eps,
                                    int silu, int half, int threads) {
     Shape s{rows, pixels, channels, groups};
-    if (half)
-        forward((const bf16 *)x, gamma, beta, scale, shift, told, (bf16 *)y, mean, rstd, s, eps, silu, threads);
-    else
-        forward((const float *)x, gamma, beta, scale, shift, told, (float *)y, mean, rstd, s, eps, silu, threads);
+    auto run = [&](auto *in, auto *out) {
+        (silu ? forward<true, std::decay_t<decltype(*out)>> : forward<false, std::decay_t<decltype(*out)>>)(
+            in, gamma, beta, scale, shift, told, out, mean, rstd, s, eps, threads);
+    };
+    half ? run((const bf16 *)x, (bf16 *)y) : run((const float *)x, (float *)y);
 }
 
 extern "C" void group_norm_backward(const void *dy, const void *x, const float *gamma, const float *beta,
@@ -192,10 +215,10 @@ extern "C" void group_norm_backward(const void *dy, const void *x, const float *
                                     const float *rstd, void *dx, float *sums, int64_t rows, int64_t pixels,
                                     int64_t channels, int64_t groups, int silu, int half, int threads) {
     Shape s{rows, pixels, channels, groups};
-    if (half)
-        backward((const bf16 *)dy, (const bf16 *)x, gamma, beta, scale, shift, told, mean, rstd, (bf16 *)dx,
-                 sums, s, silu, threads);
-    else
-        backward((const float *)dy, (const float *)x, gamma, beta, scale, shift, told, mean, rstd, (float *)dx,
-                 sums, s, silu, threads);
+    auto run = [&](auto *above, auto *in, auto *out) {
+        (silu ? backward<true, std::decay_t<decltype(*out)>> : backward<false, std::decay_t<decltype(*out)>>)(
+            above, in, gamma, beta, scale, shift, told, mean, rstd, out, sums, s, threads);
+    };
+    half ? run((const bf16 *)dy, (const bf16 *)x, (bf16 *)dx)
+         : run((const float *)dy, (const float *)x, (float *)dx);
 }

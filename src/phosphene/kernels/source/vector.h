@@ -41,26 +41,35 @@ inline void store(bf16 *to, Vec v) {
     memcpy(to, &half, sizeof half);
 }
 
+#ifdef __AVX__
+#include <immintrin.h>
+// If one of them is NaN, x.
+inline Vec at_most(Vec x, float bound) { return (Vec)_mm256_min_ps((__m256)splat(bound), (__m256)x); }
+inline Vec at_least(Vec x, float bound) { return (Vec)_mm256_max_ps((__m256)splat(bound), (__m256)x); }
+#else
 inline Vec choose(Ints mask, Vec yes, Vec no) { return (Vec)(((Ints)yes & mask) | ((Ints)no & ~mask)); }
+inline Vec at_most(Vec x, float bound) { return choose(x > bound, splat(bound), x); }
+inline Vec at_least(Vec x, float bound) { return choose(x < bound, splat(bound), x); }
+#endif
 
 // e^x to about 2 units in the last place: x = n ln 2 + r, |r| <= ln 2 / 2, a polynomial in r, n into the
-// exponent (the Cephes library's expf). Saturates beyond +-87; NaN stays NaN.
+// exponent (the Cephes library's expf). Saturates beyond +-87; NaN stays no number.
 inline Vec exp(Vec x) {
-    Vec clipped = choose(x > 87.0f, splat(87.0f), x);
-    clipped = choose(clipped < -87.0f, splat(-87.0f), clipped);
-    Vec magic = splat(12582912.0f); // 1.5 * 2^23: adding it rounds to an integer
-    Vec n = clipped * 1.44269504088896341f + magic;
-    Ints power = (Ints)n - (Ints)magic;
-    n = n - magic;
-    Vec r = clipped - n * 0.693359375f + n * 2.12194440e-4f;
+    Vec clipped = at_least(at_most(x, 87.0f), -87.0f);
+    Vec magic = splat(12582912.0f); // 1.5 * 2^23: adding it rounds to an integer, in the lowest bits
+    Vec shifted = clipped * 1.44269504088896341f + magic;
+    Ints power = (Ints)shifted << 23;
+    Vec n = shifted - magic;
+    Vec r = clipped - n * 0.693359375f;
+    r = r + n * 2.12194440e-4f;
     Vec p = splat(1.9875691500e-4f);
     p = p * r + 1.3981999507e-3f;
     p = p * r + 8.3334519073e-3f;
     p = p * r + 4.1665795894e-2f;
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
-    p = p * r * r + r + 1.0f;
-    return (Vec)((Ints)p + (power << 23));
+    p = p * (r * r) + r + 1.0f;
+    return (Vec)((Ints)p + power);
 }
 
 inline Vec sigmoid(Vec x) { return 1.0f / (1.0f + exp(-x)); }
