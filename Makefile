@@ -4,7 +4,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-all lint types install clean
+BENCHES := start_up training_step forward roofline end_to_end sampling scaling quality
+
+.PHONY: demo test test-all lint types bench install clean
 
 demo: .venv/installed            ## train a generator of digits in about a minute
 	$(BIN)/phosphene demo
@@ -22,6 +24,9 @@ lint: .venv/developing
 types: .venv/developing
 	$(BIN)/pyright
 
+bench: .venv/measuring            ## beside the peers; an hour on two cores, which nothing else should use
+	for name in $(BENCHES); do $(BIN)/python -m bench.$$name || exit 1; done
+
 install: .venv/installed
 
 # torch first and alone, pinned: a range that another package asks for may bring gigabytes of CUDA.
@@ -37,6 +42,12 @@ install: .venv/installed
 
 .venv/developing: .venv/tested
 	$(INSTALL) --editable '.[dev]'
+	touch $@
+
+# This peer asks for torchvision, which has no build for CPUs; its networks do without.
+.venv/measuring: .venv/tested
+	$(INSTALL) --editable '.[bench]'
+	$(INSTALL) --no-deps denoising-diffusion-pytorch
 	touch $@
 
 clean:

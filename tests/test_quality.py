@@ -11,13 +11,13 @@ from phosphene.training.train import Watcher
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("recipe", "least"), [("flow", 0.97), ("ddpm", 0.90)])
+@pytest.mark.parametrize(("recipe", "least"), [("flow", 0.97), ("ddpm", 0.95)])
 def test_the_demonstration_makes_digits_that_can_be_read(recipe: str, least: float, tmp_path: Path):
-    """ddpm's are read from the sheet alone: at 95%, 100 digits have a standard deviation of 2.2%."""
+    """ddpm's are 200 digits, whose share has a standard deviation of 1% at the 98% that were measured."""
     made = demo.look(demo.train(recipe, tmp_path / "r", None, 0, 2, Watcher()).folder)
     assert made.on_real > 0.98
     assert made.accuracy >= least
-    assert min(made.by_class.values()) >= 0.5
+    assert min(made.by_class.values()) >= 0.8
     for path in made.paths:
         with Image.open(path) as image:
             assert min(image.size) >= 340

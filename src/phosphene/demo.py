@@ -23,7 +23,7 @@ from phosphene.training.train import Outcome, Watcher, start
 
 COLUMNS, FRAMES = 10, 24
 READ = 1000  # digits that the classifier reads: 0.5% is one standard deviation at 97%
-LONG = 100  # steps above which it reads the digits of the sheet, which took long enough
+LONG, READ_LONG = 100, 200  # steps above which it reads fewer, as a thousand would take minutes
 
 
 @dataclass(frozen=True)
@@ -40,25 +40,32 @@ class Demo:
 
 def recipe(name: str, budget: float, seed: int) -> Recipe:
     """A recipe as the demonstration runs it: a small network for pictures of 8x8."""
+    chosen = find_recipe(name)
     return changed(
-        find_recipe(name),
+        chosen,
         {
             "data.source": "digits",
             "training.budget": budget,
             "training.images": None,
             "training.seed": seed,
+            **NETWORKS[chosen.network.kind],
             **SMALL,
             **PACE.get(name, {}),
         },
     )
 
 
+NETWORKS: Mapping[str, Mapping[str, object]] = {
+    "unet": {
+        "network.width": 32,
+        "network.blocks": 1,
+        "network.attention": [4],
+        "network.dropout": 0.0,
+        "network.scale_shift": True,
+    },
+    "transformer": {"network.width": 128, "network.depth": 6, "network.head_width": 32},
+}
 SMALL: Mapping[str, object] = {
-    "network.width": 32,
-    "network.blocks": 1,
-    "network.attention": [4],
-    "network.dropout": 0.0,
-    "network.scale_shift": True,
     "diffusion.strata": True,
     "training.batch": 64,
     "training.optimizer": "adamw",
@@ -84,7 +91,7 @@ def train(
 ) -> Outcome:
     """The run of a demonstration. One that is there is never overwritten."""
     use_threads(threads)
-    seconds = parse_budget(budget or ("80s" if name == "flow" else "240s"))
+    seconds = parse_budget(budget or ("80s" if name == "flow" else "90s"))
     place = out or files.fresh(Path("runs/demo"))
     return start(recipe(name, seconds, seed), place, watcher=watcher)
 
@@ -101,8 +108,8 @@ def look(folder: RunFolder) -> Demo:
     sheet(list(made), COLUMNS, row_titles=generator.classes).save(paths[0])
     made.animate(paths[1], COLUMNS)
     forward(generator, paths[2])
-    if generator.defaults.steps <= LONG:
-        made = generator.sample(READ, seed=1, label=[i % 10 for i in range(READ)], batch=250)
+    count = READ if generator.defaults.steps <= LONG else READ_LONG
+    made = generator.sample(count, seed=1, label=[i % 10 for i in range(count)], batch=250)
     read = digits.read(made.values, [int(settings["label"]) for settings in made.settings])
     return Demo(folder, paths, len(made), read.accuracy, read.by_class, read.on_real)
 

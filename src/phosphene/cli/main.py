@@ -26,7 +26,7 @@ def demo(
     recipe: Annotated[str, typer.Option(help="flow learns fastest; ddpm is the original of 2020.")] = "flow",
     out: Annotated[Path | None, typer.Option(help="The run's folder.", show_default="runs/demo")] = None,
     budget: Annotated[
-        str | None, typer.Option(help="Time to train.", show_default="80s; 240s for other recipes than flow")
+        str | None, typer.Option(help="Time to train.", show_default="80s; 90s for other recipes than flow")
     ] = None,
     seed: Annotated[int, typer.Option(help="Another seed, another model.")] = 0,
     threads: Threads = None,
