@@ -72,9 +72,7 @@ def main() -> None:
         {"steps": arguments.steps},
         ["the set lies", "augmented by", "waiting", "augmenting and conditions", "ms a step"],
         rows,
-        [
-            "Pictures are decoded and resized once, before the run; `waiting` stands in every run's metrics too."
-        ],
+        ["Pictures are decoded and resized once, before the run; every run's metrics have `waiting`."],
     )
 
 
