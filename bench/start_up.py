@@ -54,6 +54,7 @@ def main() -> None:
                 script("import phosphene; phosphene.load"),
                 script("from diffusers import DDIMPipeline"),
             ),
+            "import torch, which both must": (script("import torch"), None),
             "--help": (
                 lambda: subprocess.run(
                     [sys.executable, "-m", "phosphene", "--help"], check=True, capture_output=True

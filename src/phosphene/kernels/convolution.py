@@ -20,7 +20,7 @@ PLACES, LANES = 36, 8
 WORKSPACE = 2 * 2**20  # bytes of transformed tiles at a time: they stay in the cache,
 LEAST = 96  # but so many tiles at least, against which the weights are read once.
 # Below these numbers of tiles the transformed weights, four times as large, cost more than is saved.
-FEWEST, FEWEST_IN_TRAINING = 4, 16
+FEWEST, FEWEST_IN_TRAINING = 4, 32
 
 
 def conv3x3(
