@@ -99,7 +99,8 @@ def main() -> None:
         rows += [[name, f"{key:g}", f"{values[key]:.3g}", f"{value:.2f}"] for key, value in relative.items()]
     axes.set_ylabel("time a unit of work, relative to the first point")
     axes.set_xticks([])
-    axes.set_ylim(bottom=0)
+    axes.set_yscale("log")
+    axes.axhline(1, color="grey", linewidth=0.5)
     axes.legend()
     figure.savefig(RESULTS / "scaling.png", dpi=120)
     write(

@@ -98,7 +98,9 @@ def test_a_memory_map_is_read(tmp_path):
     mapped = np.load(tmp_path / "p.npy", mmap_mode="r")
     data = Dataset(mapped, None, (), None, DATA.names, "print", DATA.report)
     for resident in (0, 10**9):
-        rows = Loader(data, np.arange(50), 8, 0, "cpu", resident=resident).batch(3)
+        loader = Loader(data, np.arange(50), 8, 0, "cpu", resident=resident)
+        rows = loader.batch(3)
+        loader.close()
         assert torch.equal(rows.values, Loader(DATA, np.arange(50), 8, 0, "cpu").batch(3).values)
         assert rows.labels is None
 

@@ -83,3 +83,15 @@ def test_uniform_is_strictly_inside_and_even():
     counts = torch.histc(u, bins=64, min=0, max=1)
     expected = len(u) / 64
     assert float(((counts - expected) ** 2 / expected).sum()) < 64 + 5 * math.sqrt(2 * 64)
+
+
+def test_draws_at_several_steps_are_those_of_each(monkeypatch):
+    from phosphene.diffusion import noise
+
+    keys = noise.keys(3, [0, 5])
+    for at_once in (1, 2 * 12 * 3, 10**6):  # a step at a time, three, all
+        monkeypatch.setattr(noise, "AT_ONCE", at_once)
+        drawn = list(noise.normals(keys, [1, 2, 4, 8, 9], (3, 2, 2)))
+        for step, values in zip([1, 2, 4, 8, 9], drawn, strict=True):
+            assert torch.equal(values, noise.normal(keys, step, (3, 2, 2)))
+    assert list(noise.normals(keys, [], (3, 2, 2))) == []

@@ -321,7 +321,8 @@ def test_rows_may_join_while_others_are_under_way():
         rows = active.nonzero()[:, 0]
         now = Plan(batch.level.rows(rows), batch.update[rows], batch.spread[rows]).at(turn[rows])
         part = noise.Key(key.seed[rows], key.picture[rows])
-        slots[rows] = advance(slots[rows], data.denoise, now, part, turn[rows] + 1, Condition())
+        drawn = noise.normal(part, turn[rows] + 1, (2, 1, 1))
+        slots[rows] = advance(slots[rows], data.denoise, now, Condition(), drawn)
     plan = Plan(batch.level.rows(0), batch.update[0], batch.spread[0])
     torch.testing.assert_close(slots[:, 0], sample(data.denoise, plan, key, Condition(), x))
 

@@ -9,7 +9,7 @@ operations come before the last line, so every device draws the same bits.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -21,6 +21,7 @@ MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 WEYL = (0x9E3779B9, 0xBB67AE85)
 ROUNDS = 10
 
+AT_ONCE = 2**17  # values that `normals` draws together
 # Streams keep draws for different purposes apart under one (seed, picture, step).
 NOISE, TIME, DROP, AUGMENT, DEQUANTIZE = range(5)
 STREAMS = 16
@@ -92,3 +93,20 @@ def normal(
     angle = bits[:, pairs:].double() * (2 * math.pi / (MASK + 1))
     both = torch.cat([radius * torch.cos(angle), radius * torch.sin(angle)], dim=1)
     return both[:, :count].float().reshape(len(bits), *shape)
+
+
+def normals(
+    key: Key, steps: Sequence[int], shape: tuple[int, ...], stream: int = NOISE
+) -> Iterator[Float[Tensor, "b ..."]]:
+    """`normal` at each of the steps in turn. Where rows are few and small, several are drawn at once: what a
+    draw costs beside its values then counts once."""
+    rows = len(key.seed)
+    if not steps:
+        return
+    together = max(1, AT_ONCE // max(1, rows * math.prod(shape)))
+    for some in torch.tensor(steps, device=key.seed.device).split(together):
+        many = Key(key.seed.repeat(len(some)), key.picture.repeat(len(some)))
+        turn = some[:, None].expand(-1, rows).reshape(-1)
+        drawn = normal(many, turn, shape, stream)
+        for i in range(len(some)):
+            yield drawn[i * rows : (i + 1) * rows]

@@ -122,23 +122,21 @@ def advance(
     slots: Float[Tensor, "b slots c *shape"],
     denoise: Denoise,
     now: Plan,
-    key: Key,
-    turn: Int64[Tensor, " b"],
     condition: Condition,
-    draws: bool = True,
+    noise: Float[Tensor, "b c *shape"] | None,
 ) -> Float[Tensor, "b slots c *shape"]:
     """One evaluation for every row: the network's answer, then each row's own matrix.
 
-    now: for each row the evaluation that it is at (`Plan.at`). turn: the number of each row's draw of noise.
-    draws: False says that no row takes noise here, and saves drawing it. The caller knows that from its own
-    copy of the plans (`Plan.draws`); a plan on a device could only be asked by waiting for the device.
+    now: for each row the evaluation that it is at (`Plan.at`). noise: each row's draw; None says that no row
+    takes any here. The caller knows that from its own copy of the plans (`Plan.draws`): a plan on a device
+    could only be asked by waiting for the device.
     """
     x = slots[:, 0]
     x0, fraction = split(denoise(x, now.level, condition), x)
     parts = [slots, x0[:, None]]
     update = now.update
-    if draws:
-        noise = draw.normal(key, turn, tuple(x.shape[1:])).to(x)
+    if noise is not None:
+        noise = noise.to(x)
         if fraction is not None:
             noise = noise * torch.exp(like(now.spread, x) * fraction.clamp(0, 1))
         parts.append(noise[:, None])
@@ -176,11 +174,13 @@ def sample(
         x = begin(batch, key, x)
     slots = torch.zeros(rows, batch.update.shape[-2], *x.shape[1:], dtype=x.dtype, device=x.device)
     slots[:, 0] = x
+    coming = draw.normals(key, [n + 1 for n, takes in enumerate(draws) if takes], tuple(x.shape[1:]))
     for n in range(batch.evaluations):
         if watch is not None:
             watch(n, slots[:, 0])
-        turn = torch.full((rows,), n, device=device)
-        slots = advance(slots, denoise, batch.at(turn), key, turn + 1, condition, draws[n])
+        level = Level(batch.level.alpha[:, n], batch.level.sigma[:, n])
+        now = Plan(level, batch.update[:, n], batch.spread[:, n])
+        slots = advance(slots, denoise, now, condition, next(coming) if draws[n] else None)
     if watch is not None:
         watch(batch.evaluations, slots[:, 0])
     return slots[:, 0]

@@ -82,6 +82,7 @@ def _from_alphas(alphas: Float64[Tensor, " T"]) -> Schedule:
     levels = Level(torch.cat([clean, alphas]), torch.cat([0 * clean, sigmas]))
     ratios = sigmas / alphas
     home = _Table(levels, ratios, ratios.log())
+    without_signal = not bool(torch.isfinite(ratios).all())
     copies = {ratios.device: home}
 
     def table(device: torch.device) -> _Table:
@@ -113,8 +114,8 @@ def _from_alphas(alphas: Float64[Tensor, " T"]) -> Schedule:
         low = (torch.searchsorted(ratios, ratio, right=True) - 1).clamp(0, steps - 2)
         share = (ratio.log() - logs[low]) / (logs[low + 1] - logs[low])
         inside = low + 1 + share
-        # The end of a schedule without any signal is infinitely far in ln(ratio).
-        inside = torch.where(torch.isinf(logs[low + 1]), low + 1 + (ratio == ratios[low + 1]), inside)
+        if without_signal:  # its end is infinitely far in ln(ratio)
+            inside = torch.where(torch.isinf(logs[low + 1]), low + 1 + (ratio == ratios[low + 1]), inside)
         return torch.where(ratio < ratios[0], ratio / ratios[0], inside).clamp(0, steps) / steps
 
     finite = ratios[torch.isfinite(ratios)]

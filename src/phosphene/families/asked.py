@@ -4,6 +4,7 @@ import difflib
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, get_args
 
 import torch
@@ -78,6 +79,7 @@ class Asked:
             given["interval"] = [end if math.isfinite(end) else "inf" for end in self.interval]
         return given
 
+    @lru_cache(maxsize=64)  # noqa: B019 - what is asked is small, and servers are asked the same
     def plan(self, schedule: Schedule) -> Plan:
         """The plan of the solver on its grid. Raises ValueError for an option that the solver lacks."""
         return compile(self._solver()(GRIDS[self.grid](schedule, self.steps)))
