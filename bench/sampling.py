@@ -50,7 +50,7 @@ def main() -> None:
         timed = Timed(generator.family.network)
         generator.__dict__["family"] = generator.family.with_network(timed)
         rows = []
-        for batch in (1, 16):
+        for batch in (1, 4):
             for solver in ("ddim", "dpmpp_2m", "heun", "ddpm_large"):
                 shares, evaluations = [], 0
                 for _ in range(arguments.rounds + 1):
