@@ -87,7 +87,8 @@ from phosphene.training.options import run
 from phosphene.training.train import Watcher
 outcome = run(
     {folder!r}, out={out!r}, recipe="ddpm", size={size}, budget=None, images={count}, seed=0, batch={batch},
-    settings={settings!r}, resume=None, force=False, device="auto", threads=None, watcher=Watcher(),
+    settings={settings!r}, resume=None, force=False, device="auto", threads=None, precision=None,
+    tune=None, watcher=Watcher(),
 )
 print(outcome.images / outcome.seconds)
 """
