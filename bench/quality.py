@@ -139,7 +139,7 @@ def main() -> None:
         ],
         rows,
         [
-            "Distance: unbiased MMD^2 with KID's kernel (x'y / d + 1)^3 on pixels, of 1000 digits and 300 crops; not KID.",
+            "Unbiased MMD^2 with KID's kernel (x'y / d + 1)^3 on pixels (1000 digits, 300 crops); not KID.",
             "No guidance, 20 steps. Equal seeds begin equal and drift apart by rounding.",
         ],
     )

@@ -22,10 +22,10 @@ from phosphene.families.device import made_ready
 from phosphene.networks.count import multiply_adds
 from phosphene.networks.unet import UNet, UNetConfig
 
-NOTE = "Of the pictures, 0.05 to 0.8 ms a batch of 64: what is read for the first time costs a page fault."
-
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+
+NOTE = "Of the pictures, 0.05 to 0.8 ms a batch of 64: what is read for the first time costs a page fault."
 
 
 def network(width: int, levels: int = 3) -> UNet:
