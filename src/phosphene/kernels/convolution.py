@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from phosphene.kernels import products
 from phosphene.kernels.library import built, library, pointer
 
 PLACES, LANES = 36, 8
@@ -31,6 +32,8 @@ def conv3x3(
 ) -> Float[Tensor, "b out h w"]:
     """Stride 1, a border of zeros. packed: `pack(weight)`, if the caller keeps it; not for training."""
     if not suits(x, weight, FEWEST if packed is not None else FEWEST_IN_TRAINING):
+        if products.suits(x):
+            return products.conv3x3(x, weight, bias)
         return functional.conv2d(x, weight, bias, padding=1)
     x = x.contiguous(memory_format=torch.channels_last)
     if torch.is_grad_enabled():

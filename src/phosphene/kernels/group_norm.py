@@ -36,7 +36,7 @@ def group_norm(
 ) -> Float[Tensor, "b c h w"]:
     """Float32 sums whatever x is in; the answer is in x's precision. scale and shift come together."""
     assert (scale is None) == (shift is None)
-    if _suits(x, gamma, groups):
+    if _suits(x, gamma):
         if torch.is_grad_enabled():
             return _GroupNorm.apply(x, groups, gamma, beta, eps, scale, shift, silu)
         return _forward(x, groups, gamma, beta, eps, scale, shift, silu)[0]
@@ -61,18 +61,18 @@ def plain(
     return (functional.silu(y) if silu else y).to(x.dtype)
 
 
-def _suits(x: Tensor, gamma: Tensor, groups: int) -> bool:
+def _suits(x: Tensor, gamma: Tensor) -> bool:
     """Whether an operator of ours takes it: on a CPU, whole vectors of channels, channels last; on CUDA any
     dense order of memory."""
-    if gamma.dtype != torch.float32 or not x.numel():
+    if gamma.dtype != torch.float32 or not x.numel() or x.is_meta:
         return False
     last = x.is_contiguous(memory_format=torch.channels_last)
     if x.device.type == "cpu":
-        halves = x.dtype in (torch.float32, torch.bfloat16)
-        return halves and last and x.shape[1] % LANES == 0 and library() is not None
-    halves = x.dtype in (torch.float32, torch.bfloat16, torch.float16)
+        known = x.dtype in (torch.float32, torch.bfloat16)
+        return known and last and x.shape[1] % LANES == 0 and library() is not None
+    known = x.dtype in (torch.float32, torch.bfloat16, torch.float16)
     # A compiler sees through the plain form and fuses more than this.
-    return halves and (last or x.is_contiguous()) and triton_operators() is not None and not is_compiling()
+    return known and (last or x.is_contiguous()) and triton_operators() is not None and not is_compiling()
 
 
 @cache
