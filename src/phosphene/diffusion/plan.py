@@ -10,7 +10,7 @@ A plan is data. Rows of one batch may follow different plans, each at its own pl
 """
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -142,7 +142,9 @@ def advance(
         parts.append(noise[:, None])
     else:
         update = update[..., :-1]
-    return torch.einsum("bij,bj...->bi...", update.to(x), torch.cat(parts, dim=1))
+    joined = torch.cat(parts, dim=1)
+    # As one product of matrices: einsum takes longer to find out that it is one.
+    return torch.bmm(update.to(x), joined.flatten(2)).view(-1, update.shape[-2], *x.shape[1:])
 
 
 def begin(plan: Plan, key: Key, shape: tuple[int, ...]) -> Float[Tensor, "b c *shape"]:
@@ -164,6 +166,22 @@ def sample(
     plans: one for all rows or one a row.   x: where to start, or the shape of one picture: pure noise.
     watch: called with the number of evaluations done and the current x, first with (0, x).
     """
+    at = None
+    for done, at in walk(denoise, plans, key, condition, x):
+        if watch is not None:
+            watch(done, at)
+    assert at is not None
+    return at
+
+
+def walk(
+    denoise: Denoise,
+    plans: Plan | Sequence[Plan],
+    key: Key,
+    condition: Condition,
+    x: Float[Tensor, "b c *shape"] | tuple[int, ...],
+) -> Iterator[tuple[int, Float[Tensor, "b c *shape"]]]:
+    """What `sample` does, an evaluation at a time: how many are done, and the current x; first (0, x)."""
     rows, device = len(key.seed), key.seed.device
     batch = same(plans, rows) if isinstance(plans, Plan) else stack(plans)
     assert len(batch.update) == rows
@@ -176,11 +194,8 @@ def sample(
     slots[:, 0] = x
     coming = draw.normals(key, [n + 1 for n, takes in enumerate(draws) if takes], tuple(x.shape[1:]))
     for n in range(batch.evaluations):
-        if watch is not None:
-            watch(n, slots[:, 0])
+        yield n, slots[:, 0]
         level = Level(batch.level.alpha[:, n], batch.level.sigma[:, n])
         now = Plan(level, batch.update[:, n], batch.spread[:, n])
         slots = advance(slots, denoise, now, condition, next(coming) if draws[n] else None)
-    if watch is not None:
-        watch(batch.evaluations, slots[:, 0])
-    return slots[:, 0]
+    yield batch.evaluations, slots[:, 0]

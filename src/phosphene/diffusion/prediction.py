@@ -45,7 +45,7 @@ Prediction = Callable[[Level], Coefficients]
 
 def eps(heard: Heard) -> Prediction:
     """The network predicts the noise (Ho 2020). Undefined where alpha = 0."""
-    return lambda at: Coefficients(1 / at.alpha, -at.sigma / at.alpha, 1 / _norm(at), heard(at))
+    return lambda at: Coefficients(at.alpha.reciprocal(), -at.ratio, _norm(at).reciprocal(), heard(at))
 
 
 def x0(heard: Heard) -> Prediction:

@@ -67,11 +67,15 @@ def from_betas(betas: Float64[Tensor, " T"]) -> Schedule:
 
 
 class _Table(NamedTuple):
-    """A discrete schedule: its levels after 0 .. T steps; ratios and their logarithms after 1 .. T."""
+    """A discrete schedule: its levels after 0 .. T steps; ratios and their logarithms after 1 .. T.
+
+    gaps: from each logarithm to the next.
+    """
 
     levels: Level
     ratios: Float64[Tensor, " T"]
     logs: Float64[Tensor, " T"]
+    gaps: Float64[Tensor, " T-1"]
 
 
 def _from_alphas(alphas: Float64[Tensor, " T"]) -> Schedule:
@@ -81,7 +85,7 @@ def _from_alphas(alphas: Float64[Tensor, " T"]) -> Schedule:
     clean = torch.ones_like(alphas[:1])
     levels = Level(torch.cat([clean, alphas]), torch.cat([0 * clean, sigmas]))
     ratios = sigmas / alphas
-    home = _Table(levels, ratios, ratios.log())
+    home = _Table(levels, ratios, ratios.log(), ratios.log().diff())
     without_signal = not bool(torch.isfinite(ratios).all())
     copies = {ratios.device: home}
 
@@ -89,7 +93,7 @@ def _from_alphas(alphas: Float64[Tensor, " T"]) -> Schedule:
         """The table where the times are, copied there once: each copy would be waited for."""
         if device not in copies:
             with torch.inference_mode(False):  # training may come after sampling
-                copies[device] = _Table(home.levels.to(device), home.ratios.to(device), home.logs.to(device))
+                copies[device] = _Table(home.levels.to(device), *(each.to(device) for each in home[1:]))
         return copies[device]
 
     def level(t: Tensor) -> Level:
@@ -103,16 +107,16 @@ def _from_alphas(alphas: Float64[Tensor, " T"]) -> Schedule:
         )
 
     def ratio(k: Tensor) -> Tensor:
-        _, ratios, logs = table(k.device)
+        _, ratios, logs, gaps = table(k.device)
         low = (k.floor().long() - 1).clamp(0, steps - 2)
         share = k - 1 - low
         # Below the first step the ratio falls to 0 in a straight line.
-        return torch.where(k < 1, k * ratios[0], (logs[low] + share * (logs[low + 1] - logs[low])).exp())
+        return torch.where(k < 1, k * ratios[0], (logs[low] + share * gaps[low]).exp())
 
     def time(ratio: Tensor) -> Tensor:
-        _, ratios, logs = table(ratio.device)
+        _, ratios, logs, gaps = table(ratio.device)
         low = (torch.searchsorted(ratios, ratio, right=True) - 1).clamp(0, steps - 2)
-        share = (ratio.log() - logs[low]) / (logs[low + 1] - logs[low])
+        share = (ratio.log() - logs[low]) / gaps[low]
         inside = low + 1 + share
         if without_signal:  # its end is infinitely far in ln(ratio)
             inside = torch.where(torch.isinf(logs[low + 1]), low + 1 + (ratio == ratios[low + 1]), inside)

@@ -117,13 +117,15 @@ def probability_flow(
     key: Key,
     span: tuple[float, float] = (2e-3, 80.0),
     tolerance: float = 1e-5,
+    exact_below: int = EXACT_BELOW,
 ) -> Flow:
     """The density of continuous values under the probability flow between two ratios sigma / alpha.
 
-    tolerance: relative and absolute, of RK45's steps. In s = ln r: dy/ds = y - D, dln p/ds = -div(y - D).
+    tolerance: relative and absolute, of RK45's steps. exact_below: dimensions up to which the divergence is
+    exact. In s = ln r: dy/ds = y - D, dln p/ds = -div(y - D).
     """
     shape, rows, dimensions = values.shape, len(values), values[0].numel()
-    divergence = exact_divergence if dimensions <= EXACT_BELOW else hutchinson(key, tuple(shape[1:]))
+    divergence = exact_divergence if dimensions <= exact_below else hutchinson(key, tuple(shape[1:]))
     calls = 0
 
     def rate(s: float, state: np.ndarray) -> np.ndarray:
@@ -155,12 +157,13 @@ def flow_bits_of_bytes(
     key: Key,
     span: tuple[float, float] = (2e-3, 80.0),
     tolerance: float = 1e-5,
+    exact_below: int = EXACT_BELOW,
 ) -> Flow:
     """Bits per dimension of pictures of bytes: uniform noise fills each bin (Theis 2016), of width 1/128."""
     shape = tuple(pictures.shape[1:])
     spread = (noise.uniform(key, 0, shape, noise.DEQUANTIZE) - 0.5) * BIN
     values = (to_values(pictures).double() + spread.to(pictures.device)).float()
-    flow = probability_flow(denoise, values, condition, key, span, tolerance)
+    flow = probability_flow(denoise, values, condition, key, span, tolerance, exact_below)
     return flow._replace(bits=flow.bits - math.log2(BIN))
 
 

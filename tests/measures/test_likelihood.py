@@ -7,7 +7,7 @@ import torch
 
 from phosphene.diffusion import exact, grid, noise, schedule
 from phosphene.diffusion.condition import Condition
-from phosphene.evaluation import likelihood
+from phosphene.measures import likelihood
 from phosphene.pictures.pixels import to_bytes, to_values
 from tests.oracles import mixture, points
 from tests.second_device import LAZY

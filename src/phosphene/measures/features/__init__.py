@@ -1,0 +1,1 @@
+"""Encoders: from pictures to features, each with a name that says which weights it has."""
