@@ -13,6 +13,7 @@ from pathlib import Path
 from secrets import token_hex
 
 WRITING = ".writing-"
+MANY = 256  # files, for which one flush of everything is quicker than one of each (4 ms)
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
@@ -51,8 +52,12 @@ def replace_folder(path: Path) -> Iterator[Path]:
         try:
             temporary.mkdir()
             yield temporary
-            for inner in temporary.rglob("*"):
-                _sync(inner)
+            inside = list(temporary.rglob("*"))
+            if len(inside) > MANY and hasattr(os, "sync"):
+                os.sync()
+            else:
+                for inner in inside:
+                    _sync(inner)
             _sync(temporary)
             _swap(temporary, path, former)
         finally:

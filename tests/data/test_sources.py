@@ -120,6 +120,17 @@ def test_captions_from_txt(tmp_path):
     assert source.problems == ("e.txt is not UTF-8 text",)
 
 
+def test_blank_captions_are_none_and_known(tmp_path):
+    draw(tmp_path, "a.png", "b.png", "c.png", "d.png", "e.png")
+    write(tmp_path / "a.txt", " \n")
+    write(tmp_path / "c.txt", "beside")
+    lines = [{"file_name": "b.png", "text": "  "}, {"file_name": "c.png", "text": ""}, {"file_name": "d.png"}]
+    write(tmp_path / "metadata.jsonl", "\n".join(map(json.dumps, lines)))
+    source = find(tmp_path)
+    assert captions(source) == {"a.png": None, "b.png": None, "c.png": "beside", "d.png": None, "e.png": None}
+    assert source.blank == ("a.png", "b.png")
+
+
 def test_captions_and_labels_from_metadata(tmp_path):
     draw(tmp_path, "a.png", "s/b.png", "s/c.png", "d.png")
     lines = [
@@ -203,9 +214,9 @@ rows = st.lists(st.tuples(names, st.none() | plain, st.none() | plain | st.integ
 
 def expected(rows):
     def kept(value):
-        return None if value is None else str(value).strip() or None
+        return None if value is None else str(value).strip()
 
-    return [Row(f"s/{name}", kept(text), kept(label)) for name, text, label in rows]
+    return [Row(f"s/{name}", kept(text), kept(label) or None) for name, text, label in rows]
 
 
 @given(rows)

@@ -16,7 +16,10 @@ METADATA = ("metadata.jsonl", "metadata.csv")
 
 
 class Row(NamedTuple):
-    """One line of a metadata file; the name is relative to the folder of the whole data set."""
+    """One line of a metadata file; the name is relative to the folder of the whole data set.
+
+    text: None where there is none, "" where what is written is blank.
+    """
 
     name: str
     text: str | None
@@ -32,11 +35,6 @@ def read_metadata(name: str, content: bytes) -> list[Row]:
         raise ValueError(f"{name} line {line}: not UTF-8 text") from error
     entries = _jsonl(name, text) if name.endswith(".jsonl") else _csv(name, text)
     return [_row(name, line, entry) for line, entry in entries]
-
-
-def clean(text: str | None) -> str | None:
-    """A caption without surrounding white space; nothing left is no caption."""
-    return (text or "").strip() or None
 
 
 def _jsonl(name: str, text: str) -> Iterator[tuple[int, dict[str, object]]]:
@@ -78,4 +76,6 @@ def _row(name: str, line: int, entry: dict[str, object]) -> Row:
     if isinstance(label, bool) or not isinstance(label, str | int | None):
         raise ValueError(f"{name} line {line}: label {label!r} is neither a string nor an integer")
     picture = posixpath.normpath(posixpath.join(posixpath.dirname(name), file_name))
-    return Row(picture, clean(text), None if label is None else clean(str(label)))
+    return Row(
+        picture, None if text is None else text.strip(), None if label is None else str(label).strip() or None
+    )

@@ -68,7 +68,7 @@ def prepare(
     """
     if size is not None and size < 1:
         raise ValueError(f"size {size}: give at least 1 pixel")
-    chosen, why = (size, {}) if size is not None else _own_size(source)
+    chosen, why = (size, {}) if size is not None else own_size(source)
     settings = Settings(chosen, fit, channels)
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         digests = list(_mapped(pool, lambda number: _digest(source.read(number)), len(source.names)))
@@ -79,7 +79,8 @@ def prepare(
     return _load(entry, source, len(digests) - len(set(digests)), why)
 
 
-def _own_size(source: Source) -> tuple[int, dict[str, int]]:
+def own_size(source: Source) -> tuple[int, dict[str, int]]:
+    """The size that the pictures are brought to where none is given, and a note if that changes them."""
     step = -(-len(source.names) // MEASURED)
     sizes = [measure(source.read(number)) for number in range(0, len(source.names), step)]
     sides = [min(size) for size in sizes if size is not None]

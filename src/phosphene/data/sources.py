@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from phosphene.data.annotations import METADATA, Row, clean, read_metadata
+from phosphene.data.annotations import METADATA, Row, read_metadata
 from phosphene.diffusion.condition import NO_LABEL
 from phosphene.pictures.opening import measure
 
@@ -29,7 +29,8 @@ class Source:
 
     names: unique, sorted. read: the content of picture i, a file or its bytes. labels: indices into classes,
     -1 where there is none; None if no picture has one. captions: None if no picture has one.
-    ignored: other files that were met, by suffix. problems: one line each.
+    ignored: other files that were met, by suffix. problems: one line each. blank: pictures whose caption is
+    written down and empty.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Source:
     captions: tuple[str | None, ...] | None
     ignored: Mapping[str, int]
     problems: tuple[str, ...]
+    blank: tuple[str, ...] = ()
 
 
 def find(source: str | Path) -> Source:
@@ -91,7 +93,7 @@ def _folder(root: Path) -> Source:
         raise ValueError(f"folder {root} holds no picture, only {len(files)} other files ({kinds})")
     rows, mismatched = _metadata(root, files, set(names))
     labels, classes = _labels(names, rows)
-    captions, unread = _captions(root, names, set(files), rows)
+    captions, blank, unread = _captions(root, names, set(files), rows)
     paths = tuple(root / name for name in names)
     return Source(
         name=str(root),
@@ -102,6 +104,7 @@ def _folder(root: Path) -> Source:
         captions=captions,
         ignored=dict(sorted(ignored.items())),
         problems=(*problems, *mismatched, *unread),
+        blank=tuple(blank),
     )
 
 
@@ -156,19 +159,22 @@ def _labels(names: list[str], rows: dict[str, Row]) -> tuple[tuple[int, ...] | N
 
 def _captions(
     root: Path, names: list[str], files: set[str], rows: dict[str, Row]
-) -> tuple[tuple[str | None, ...] | None, list[str]]:
+) -> tuple[tuple[str | None, ...] | None, list[str], list[str]]:
+    """A caption or None for each picture, the pictures whose caption is blank, and problems."""
     captions: list[str | None] = []
-    problems = []
+    blank, problems = [], []
     for name in names:
         caption = rows[name].text if name in rows else None
         beside = Path(name).with_suffix(".txt").as_posix()
-        if caption is None and beside in files:
+        if not caption and beside in files:
             try:
-                caption = clean((root / beside).read_text("utf-8-sig"))
+                caption = (root / beside).read_text("utf-8-sig").strip()
             except UnicodeDecodeError:
                 problems.append(f"{beside} is not UTF-8 text")
-        captions.append(caption)
-    return (tuple(captions) if any(captions) else None), problems
+        if caption == "":
+            blank.append(name)
+        captions.append(caption or None)
+    return (tuple(captions) if any(captions) else None), blank, problems
 
 
 def _digits() -> Source:

@@ -29,6 +29,7 @@ UPRIGHT = {
     7: Transpose.TRANSVERSE,
     8: Transpose.ROTATE_90,
 }
+LYING = {5, 6, 7, 8}  # width and height change places
 
 
 class PictureError(ValueError):
@@ -36,20 +37,35 @@ class PictureError(ValueError):
 
 
 class Opened(NamedTuple):
-    """A picture in mode L, LA, RGB or RGBA, and what was done to it, in short plain words."""
+    """A picture in mode L, LA, RGB or RGBA, and what was done to it, in short plain words.
+
+    size: width and height of the upright picture in the file. format: one of FORMATS, or MPO (a JPEG of
+    several pictures).
+    """
 
     image: Image.Image
     notes: tuple[str, ...]
+    size: tuple[int, int]
+    format: str
 
 
-def open_picture(source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Opened:
-    """The first frame of a picture file (or of its bytes), upright. Raises PictureError."""
+def open_picture(
+    source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS, least: int | None = None
+) -> Opened:
+    """The first frame of a picture file (or of its bytes), upright. Raises PictureError.
+
+    least: a preview is enough. A JPEG is then decoded at 1/2, 1/4 or 1/8 of its size, as long as its shorter
+    side keeps that many pixels; what is readable and what is not stays the same.
+    """
     with _opened(source, max_pixels) as image, _reasons(max_pixels):
+        claimed, kind = image.size, image.format or ""
         frames = getattr(image, "n_frames", 1)
         notes = [f"first of {frames} frames"] if frames > 1 else []
         if any(";16" in str(tile.args) for tile in image.tile) or image.mode.startswith("I;16"):
             notes.append("16-bit reduced to 8")
         turned = _orientation(image)
+        if least is not None:
+            image.draft(None, (least, least))
         image.load()
         # Some plugins (TIFF) have turned the picture while loading and dropped the tag.
         left = _orientation(image)
@@ -59,7 +75,9 @@ def open_picture(source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS) ->
         picture, remarks = _plain(upright)
         picture = picture.copy()
         picture.info = {}
-        return Opened(picture, tuple(dict.fromkeys((*notes, *remarks))))
+        width, height = claimed
+        size = (height, width) if {turned, left} & LYING else (width, height)
+        return Opened(picture, tuple(dict.fromkeys((*notes, *remarks))), size, kind)
 
 
 def measure(source: str | Path | bytes) -> tuple[int, int] | None:
