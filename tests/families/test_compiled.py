@@ -17,7 +17,7 @@ TIMES = {"eager": Timing(0.0, 1.0), "compiled": Timing(60.0, 0.5), "graphs": Tim
 @pytest.mark.parametrize(
     ("calls", "way"),
     # 60 + n/2 < n from 120 on; 90 + n/4 < 60 + n/2 from 120 on as well: graphs win there at once.
-    [(1, "eager"), (119, "eager"), (121, "graphs"), (10**6, "graphs")],
+    [(1.0, "eager"), (119.0, "eager"), (121.0, "graphs"), (1e6, "graphs")],
 )
 def test_the_least_time_in_all(calls, way):
     assert choose(TIMES, calls) == way
@@ -25,7 +25,7 @@ def test_the_least_time_in_all(calls, way):
 
 def test_compiled_between_the_two():
     times = TIMES | {"graphs": Timing(600.0, 0.25)}
-    assert choose(times, 200) == "compiled"
+    assert choose(times, 200.0) == "compiled"
 
 
 class Slow(nn.Module):
@@ -55,23 +55,36 @@ def test_it_is_measured_on_first_use_and_remembered(monkeypatch, tmp_path):
     monkeypatch.setenv("PHOSPHENE_CACHE", str(tmp_path))
     network, made = Slow(0.01, 0.01), []
 
-    def use(calls: int) -> nn.Module:
-        return faster(network, META, calls, lambda n: n(), "test", among(made))
+    def use(calls: float) -> nn.Module:
+        return faster(network, META, lambda each: calls, lambda n: n(), "test", among(made))
 
-    assert use(10) is network  # a tenth of a second ahead: nothing is tried
+    assert use(10.0) is network  # a tenth of a second ahead: nothing is tried
     assert made == []
     monkeypatch.setattr(compiled, "WORTH", 0.5)
-    assert use(100) is not network  # a second plain, 0.15 s otherwise
+    assert use(100.0) is not network  # a second plain, 0.15 s otherwise
     assert made == ["quick", "quick"]  # once for the clock, once for use
-    assert use(200) is not network
+    assert use(200.0) is not network
     assert made == ["quick"] * 3
     (kept,) = (tmp_path / "timings").iterdir()
     assert kept.suffix == ".json"
 
 
+def test_a_budget_says_how_many_calls_by_what_one_takes(monkeypatch, tmp_path):
+    monkeypatch.setenv("PHOSPHENE_CACHE", str(tmp_path))
+    monkeypatch.setattr(compiled, "WORTH", 0.5)
+    network, made = Slow(0.01, 0.01), []
+
+    def within(seconds: float) -> nn.Module:
+        return faster(network, META, lambda each: seconds / each, lambda n: n(), "test", among(made))
+
+    assert within(0.4) is network
+    assert made == []
+    assert within(5.0) is not network
+
+
 def test_a_cpu_is_never_compiled_for():
     network = Slow(0, 0)
-    assert faster(network, torch.device("cpu"), 10**9, lambda n: n(), "test") is network
+    assert faster(network, torch.device("cpu"), lambda each: 1e9, lambda n: n(), "test") is network
     assert network.calls == 0
 
 

@@ -1,3 +1,4 @@
+import torch
 from torch import nn
 
 from phosphene.networks.count import multiply_adds, parameters
@@ -30,3 +31,11 @@ def test_multiply_adds_of_a_u_net_are_the_closed_form() -> None:
     wide = pixels * (9 * 2 * width**2 + 9 * width**2 + 2 * width**2) + e * width
     time = width * e + e * e
     assert multiply_adds(UNet(config), 3, 4, 4) == time + pixels * 9 * width * (3 + 2) + 3 * block + 2 * wide
+
+
+def test_a_network_without_memory_counts_the_same() -> None:
+    config = UNetConfig(3, 3, widths=(8, 16), attention=(False, True), blocks=1, head_width=8)
+    with torch.device("meta"):
+        empty = UNet(config)
+    assert parameters(empty) == parameters(UNet(config))
+    assert multiply_adds(empty, 3, 8, 8) == multiply_adds(UNet(config), 3, 8, 8)

@@ -31,6 +31,7 @@ PRESENT = {
     "data.size": st.integers(1, 4096),
     "network.multipliers": st.lists(st.integers(1, 8), min_size=1, max_size=6),
     "network.head_width": st.integers(1, 256),
+    "training.measure_pictures": st.integers(20, 4096),
 }
 LENGTH = st.one_of(
     st.builds(lambda n: {"training.images": n, "training.budget": None}, st.integers(1, 10**12)),

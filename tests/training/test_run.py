@@ -24,13 +24,16 @@ from phosphene.training.trainer import Diverged, Trainer
 from tests.conftest import SMALL, small
 
 # Everything that draws at random: dropout, hidden labels, levels, noise, augmentation, order; and both
-# optimizers, two averages, and batches in parts.
+# optimizers, two averages, and batches in parts. It is measured all the time, so that kills come while it is.
 THOROUGH = (
     "network.dropout=0.1",
     "data.augment=0.5",
     "training.accumulate=2",
     "training.optimizer=muon",
     "training.warmup=5",
+    "training.measure_share=0.5",
+    "training.validate_every=0.1",
+    "training.measure_pictures=20",
 )
 STEPS, BATCH = 16, 32
 

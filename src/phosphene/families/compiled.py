@@ -17,8 +17,9 @@ import torch
 from torch import nn
 
 from phosphene import files
+from phosphene.families.device import finish
 
-WORTH = 60.0  # seconds of plain calls ahead, from which compiling is tried at all
+WORTH = 1800.0  # seconds of plain calls ahead, from which the minutes of trying to compile are spent at all
 CALLS = 10  # timed a way
 
 
@@ -47,7 +48,7 @@ def _compiled(network: nn.Module, mode: str) -> nn.Module:
     return compiled
 
 
-def choose(timings: Mapping[str, Timing], calls: int) -> str:
+def choose(timings: Mapping[str, Timing], calls: float) -> str:
     """The way whose preparation and calls take the least time in all."""
     return min(timings, key=lambda name: timings[name].prepare + calls * timings[name].call)
 
@@ -55,20 +56,22 @@ def choose(timings: Mapping[str, Timing], calls: int) -> str:
 def faster(
     network: nn.Module,
     device: torch.device,
-    calls: int,
+    calls: Callable[[float], float],
     call: Callable[[nn.Module], object],
     name: str,
     among: Callable[[nn.Module], Ways] = ways,
 ) -> nn.Module:
-    """The network in the way that is fastest for so many calls; on a CPU as it is.
+    """The network in the way that is fastest for the calls to come; on a CPU as it is.
 
+    calls: how many, where a plain one takes so many seconds: under a budget of time that decides.
     call: one call with the shapes to come, with gradients if the calls will have them. name: what tells this
     use of this network from others.
     """
     if device.type == "cpu":
         return network
     eager = _time(device, lambda: network, call)
-    if calls * eager.call < WORTH:
+    ahead = calls(eager.call)
+    if ahead * eager.call < WORTH:
         return network
     told = (torch.__version__, str(device), _device_name(device), name, repr(getattr(network, "config", "")))
     place = files.cache() / "timings" / f"{hashlib.sha256(repr(told).encode()).hexdigest()[:16]}.json"
@@ -79,7 +82,7 @@ def faster(
         timings = {"eager": eager} | {way: _time(device, make, call) for way, make in others.items()}
         place.parent.mkdir(parents=True, exist_ok=True)
         files.write_atomic(place, json.dumps(timings))
-    return among(network)[choose(timings, calls)]()
+    return among(network)[choose(timings, ahead)]()
 
 
 def _time(device: torch.device, make: Callable[[], nn.Module], call: Callable[[nn.Module], object]) -> Timing:
@@ -87,18 +90,13 @@ def _time(device: torch.device, make: Callable[[], nn.Module], call: Callable[[n
     made = make()
     for _ in range(3):  # graphs are recorded at the second call
         call(made)
-    _finish(device)
+    finish(device)
     prepared = time.perf_counter()
     for _ in range(CALLS):
         call(made)
-    _finish(device)
+    finish(device)
     return Timing(prepared - start, (time.perf_counter() - prepared) / CALLS)
 
 
 def _device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-def _finish(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

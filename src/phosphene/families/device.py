@@ -112,3 +112,9 @@ def made_ready(network: N, device: torch.device) -> N:
         if weight.ndim == 4:
             weight.data = weight.data.contiguous(memory_format=torch.channels_last)
     return network
+
+
+def finish(device: torch.device) -> None:
+    """Waits until the device has done what it was given, so that a clock can be read."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -130,11 +130,18 @@ def quantile_levels(family: Diffusion, count: int) -> Level:
 
 def held_out_losses(family: Diffusion, parts: Sequence[Batch], levels: Level) -> Float[Tensor, " levels"]:
     """The mean loss at each level over batches, under noise fixed by the batches' keys."""
-    total = torch.zeros(len(levels.alpha), dtype=torch.float64)
-    rows = sum(len(part.x0) for part in parts)
+    return losses_by_picture(family, parts, levels).mean(1)
+
+
+def losses_by_picture(
+    family: Diffusion, parts: Sequence[Batch], levels: Level
+) -> Float[Tensor, "levels pictures"]:
+    """The loss of each picture of the batches at each level, in float64 on the CPU; noise as above."""
+    rows = []
     for part in parts:
-        for i in range(len(total)):
+        for i in range(len(levels.alpha)):
             level = levels.rows(torch.full((len(part.x0),), i)).to(part.x0.device)
             eps = noise.normal(part.key, i, tuple(part.x0.shape[1:])).to(part.x0)
-            total[i] += family.loss_at(part, level, eps).double().sum().cpu()
-    return total / rows
+            rows.append(family.loss_at(part, level, eps).double().cpu())
+    count = len(levels.alpha)
+    return torch.stack([torch.cat(rows[i::count]) for i in range(count)])

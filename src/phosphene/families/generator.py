@@ -28,6 +28,9 @@ from phosphene.store import model, pipeline
 from phosphene.tasks.task import Label, Task
 from phosphene.version import __version__
 
+BEST = "best"
+"""The folder of a run in which training keeps the model that measured best."""
+
 Watch = Callable[[int, int], None]
 Labels = Label | Sequence[Label | None] | None
 
@@ -80,7 +83,7 @@ class Generator:
 
         with torch.inference_mode():
             name = f"ask {rows} {self.precision.name}"
-            network = faster(self.family.network, self.device, calls, call, name)
+            network = faster(self.family.network, self.device, lambda _: float(calls), call, name)
         return self.family.with_network(network)
 
     @cached_property
@@ -260,10 +263,18 @@ def _each(label: Labels, n: int) -> list[Label | None]:
     return list(label)
 
 
-def find_model(place: Path | str) -> Path:
+def find_model(place: Path | str, best: bool = False) -> Path:
     """The model folder of a run, of a model folder itself, of the run of this name below runs/, or of a
-    pipeline of diffusers."""
+    pipeline of diffusers. best: of a run, the model that measured best in training."""
     candidates = [Path(place), Path("runs") / place]
+    if best:
+        for folder in candidates:
+            if (files.standing(folder / BEST) / model.CONFIG).is_file():
+                return folder / BEST
+        raise ValueError(
+            f"best: {place} holds no best model; a run keeps one when it is measured, which takes some time "
+            "and training.measure_share above 0"
+        )
     for folder in candidates:
         for found in (folder / "model", folder, folder / pipeline.UNET):
             if (files.standing(found) / model.CONFIG).is_file():
@@ -276,16 +287,21 @@ def find_model(place: Path | str) -> Path:
 
 
 def load(
-    place: Path | str, device: str = "auto", ema: float | None = None, precision: str = "auto"
+    place: Path | str,
+    device: str = "auto",
+    ema: float | None = None,
+    precision: str = "auto",
+    best: bool = False,
 ) -> Generator:
     """The generator of a run or model folder, or of diffusers' folder of a UNet2DModel or its pipeline.
 
     ema: the length of an average of the weights; None takes the one that was trained to be shipped.
     precision: of products and convolutions, auto, fp32, bf16 or fp16; sums and solvers are float32 always.
+    best: of a run, the model that measured best in training instead of the last one.
     Raises ValueError for what is not one, or is damaged, and for a length that it does not hold.
     """
     known("precision", precision, get_args(PrecisionName))
-    folder = find_model(place)
+    folder = find_model(place, best)
     if not pipeline.is_unet(folder):
         return ready(Generator(model.load(folder, ema), folder, choose_device(device), precision))
     if ema is not None:
@@ -314,5 +330,6 @@ def load_like(
 
 def fresh_folder(generator: Generator, made: Sampled) -> Path:
     """A folder for samples beside the model that does not exist yet: samples/seed-0, seed-0-2, ..."""
-    base = generator.folder.parent / "samples" if generator.folder.name == "model" else Path("samples")
+    of_run = generator.folder.name in ("model", BEST)
+    base = generator.folder.parent / "samples" if of_run else Path("samples")
     return files.fresh(base / f"seed-{made.settings[0]['seed']}")

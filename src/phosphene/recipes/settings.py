@@ -138,7 +138,12 @@ class TrainingSettings(Settings):
     budget: seconds to spend, or images: pictures to see in all, a million unless there is a budget.
     accumulate: parts that a batch is computed in. warmup: steps. decay: the last share of the run, in which
     the rate falls to 0. clip: largest norm of the gradient. ema: lengths of the averages (sigma_rel); the
-    first is shipped. checkpoint: seconds between checkpoints. validate_every: between held-out losses.
+    first is shipped. checkpoint: seconds between checkpoints.
+
+    measure_share: of the time, at most, that measuring the run may take; 0 measures nothing. validate_every:
+    seconds at least between two measurements. measure_pictures: how many are made for one, 64 to 512 by the
+    length of the run if None; measure_steps: in how many solver steps. stop: end the run early when
+    memorisation begins, or never.
     """
 
     budget: Positive | None = None
@@ -159,7 +164,11 @@ class TrainingSettings(Settings):
     precision: PrecisionName = "auto"
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     checkpoint: Positive = 300.0
-    validate_every: Positive = 60.0
+    measure_share: Share = 0.05
+    validate_every: Positive = 10.0
+    measure_pictures: Annotated[int, Field(ge=20)] | None = None
+    measure_steps: Count = 8
+    stop: Literal["never", "memorisation"] = "never"
 
     @model_validator(mode="after")
     def _one_length(self) -> "TrainingSettings":

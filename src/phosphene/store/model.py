@@ -36,7 +36,10 @@ PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl"}
 
 
 class Provenance(Settings):
-    """Where a model comes from. images: pictures seen in training; seconds: time spent."""
+    """Where a model comes from. images: pictures seen in training; seconds: time spent.
+
+    measured: figures of these very weights, by name, where they were measured in training.
+    """
 
     version: str
     recipe: str
@@ -46,6 +49,7 @@ class Provenance(Settings):
     step: int
     images: int
     seconds: float
+    measured: dict[str, float] = Field(default_factory=dict)
 
 
 class Header(Settings):
@@ -130,6 +134,11 @@ def load(folder: Path, ema: float | None = None) -> Model:
     load_weights(network, weights)
     network.eval()
     return Model(header, network, config, files.sha256(weights), other)
+
+
+def read_header(folder: Path) -> Header:
+    """What a model folder's config.json says but for the network. Raises ValueError as `load` does."""
+    return _read_config(files.standing(folder) / CONFIG)[0]
 
 
 def _read_config(path: Path) -> tuple[Header, Config]:

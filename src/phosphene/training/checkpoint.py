@@ -79,6 +79,14 @@ def load(folder: Path) -> Loaded:
     Raises ValueError, one line with the reason for each that is damaged, if there is no good one.
     """
     damaged: list[Damaged] = []
+    if found := next(every(folder, damaged), None):
+        return found
+    reasons = "".join(f"; {name} is damaged: {reason}" for name, reason in damaged)
+    raise ValueError(f"{folder} has no checkpoint to resume from{reasons}")
+
+
+def every(folder: Path, damaged: list[Damaged]) -> Iterator[Loaded]:
+    """All good checkpoints below `folder`, the newest first; `damaged` learns of the others."""
     for _, path in _checkpoints(folder):
         try:
             state = _read_state(path)
@@ -90,9 +98,7 @@ def load(folder: Path) -> Loaded:
         except (ValueError, SafetensorError) as error:
             damaged.append(Damaged(path.name, str(error)))
         else:
-            return Loaded(state["step"], tensors, state["facts"], tuple(damaged))
-    reasons = "".join(f"; {name} is damaged: {reason}" for name, reason in damaged)
-    raise ValueError(f"{folder} has no checkpoint to resume from{reasons}")
+            yield Loaded(state["step"], tensors, state["facts"], tuple(damaged))
 
 
 def any_in(folder: Path) -> bool:

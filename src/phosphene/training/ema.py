@@ -80,6 +80,15 @@ def reconstruct(stored: Sequence[Profile], wanted: Profile) -> Float64[Tensor, "
     return factors / factors.sum()
 
 
+def mismatch(stored: Sequence[Profile], wanted: Profile) -> float:
+    """What `reconstruct` misses of a profile: the norm of the difference over that of the profile, 0 to 1."""
+    factors = reconstruct(stored, wanted)
+    gram = torch.tensor([[overlap(a, b) for b in stored] for a in stored], dtype=torch.float64)
+    onto = torch.tensor([overlap(a, wanted) for a in stored], dtype=torch.float64)
+    square = 1 + (factors @ gram @ factors - 2 * factors @ onto) / overlap(wanted, wanted)
+    return math.sqrt(max(float(square), 0.0))
+
+
 def combine(factors: Float64[Tensor, " n"], averages: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """The stored averages times their factors, summed in float64. What is not floating is the last one's."""
     last = averages[-1]

@@ -3,9 +3,10 @@
 runs/NAME/
   recipe.toml   everything that defines the run
   model/        what is sampled, served, shared
+  best/         the model whose measured figure is best so far
   state/        what resume needs
-  log/          metrics.jsonl
-  samples/
+  log/          metrics.jsonl, and events for TensorBoard
+  samples/      step-XXXXXX.png: the same seeds at each measurement
 """
 
 import shutil
@@ -13,9 +14,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from phosphene import files
+from phosphene.families.generator import BEST
 from phosphene.recipes.settings import Recipe, from_toml, to_toml
 
-PARTS = ("recipe.toml", "model", "state", "log", "samples", "report.html")
+PARTS = (
+    "recipe.toml",
+    "model",
+    "best",
+    "state",
+    "log",
+    "samples",
+    "report.html",
+    "evaluation",
+    "evaluation.json",
+)
 
 
 @dataclass(frozen=True)
@@ -31,6 +43,10 @@ class RunFolder:
     @property
     def model(self) -> Path:
         return self.root / "model"
+
+    @property
+    def best(self) -> Path:
+        return self.root / BEST
 
     @property
     def state(self) -> Path:

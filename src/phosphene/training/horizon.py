@@ -2,7 +2,7 @@
 
 A budget counts every second from the first step to the written model. It becomes a number of steps late:
 when the share of time before the learning rate's decay is spent, the recent pace says how many steps fill the
-rest, less what validations and checkpoints will take on the way and at the end. From then on the run is like
+rest, less what checkpoints and measuring will take on the way and at the end. From then on the run is like
 any other, so that the decay ends where the run ends; only if the machine's pace changes so much that the run
 would end more than SLACK away from its budget is the number set anew.
 """
@@ -13,8 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import median_low
 
+from phosphene.training.share import Share
+
+CHECKPOINT = "checkpoint"
 RECENT = 100  # steps that the pace is measured on
-REHEARSAL = 0.5  # share of a budget after which it is seen what a validation and a checkpoint take
+REHEARSAL = 0.5  # share of a budget after which it is seen what a checkpoint and a measurement take
 SLACK = 0.05  # of the budget
 
 
@@ -22,8 +25,9 @@ SLACK = 0.05  # of the budget
 class Horizon:
     """total: steps of the whole run, once known. budget: seconds, or None. decay: the run's last share.
 
-    every: by name, seconds between what is done now and then and once more at the end (validation,
-    checkpoint). costs: seconds that each took the last time. recent: seconds of each of the last steps.
+    every: by name, seconds between what is done now and then and once more at the end (checkpoint). costs:
+    seconds that each took the last time. measuring: what is measured, under a share of the time. recent:
+    seconds of each of the last steps.
     """
 
     total: int | None
@@ -31,23 +35,32 @@ class Horizon:
     decay: float
     every: Mapping[str, float] = field(default_factory=dict)
     costs: dict[str, float] = field(default_factory=dict)
+    measuring: Share = field(default_factory=lambda: Share(0.0, 1.0))
     recent: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT))
 
     @property
     def closing(self) -> float:
         """Seconds from the last step to the written model, as far as is known."""
-        return math.fsum(self.costs.values())
+        end = math.inf if self.budget is None else self.budget
+        return math.fsum(self.costs.values()) + self.measuring.closing(end)
 
     @property
-    def pace(self) -> float | None:
-        """Seconds a step with its share of what is done between steps; None before there are two.
+    def plain(self) -> float | None:
+        """Seconds a step; None before there are two.
 
         The lower median: the first step of a process, which warms up, and rare hiccups do not count.
         """
-        if len(self.recent) < 2:
+        return median_low(self.recent) if len(self.recent) >= 2 else None
+
+    @property
+    def pace(self) -> float | None:
+        """Seconds a step with its share of what is done between steps."""
+        step = self.plain
+        if step is None:
             return None
-        step = median_low(self.recent)
-        return step * (1 + sum(cost / max(self.every[name], step) for name, cost in self.costs.items()))
+        between = sum(cost / max(self.every[name], step) for name, cost in self.costs.items())
+        measuring = self.measuring.whole / max(self.measuring.period(), step)
+        return step * (1 + between + measuring)
 
     def settle(self, step: int, elapsed: float, spent: float) -> None:
         """After `step` steps in `elapsed` seconds, the last in `spent`: sets the total if it is time to."""
@@ -70,9 +83,21 @@ class Horizon:
 
     def rehearses(self, name: str, elapsed: float) -> bool:
         """Whether something is to be done now because the end cannot be planned without knowing its cost."""
-        if self.budget is None or self.total is not None or name in self.costs:
+        return name not in self.costs and self._plans(elapsed)
+
+    def _plans(self, elapsed: float) -> bool:
+        """Whether costs that are not known yet should be seen now, for a budget to become steps."""
+        if self.budget is None or self.total is not None:
             return False
         return elapsed >= min(REHEARSAL, 1 - self.decay) * self.budget
+
+    def rehearses_measuring(self, elapsed: float) -> bool:
+        """The same of a measurement, where there was none."""
+        return not self.measuring.count and self._plans(elapsed)
+
+    def stop(self, step: int) -> None:
+        """The run ends after so many steps, whatever was planned."""
+        self.total, self.budget = step, None
 
     def finished(self, step: int) -> bool:
         return self.total is not None and step >= self.total

@@ -15,12 +15,16 @@ def free(device: torch.device) -> int:
     """Bytes that this process may have in all, with those that it holds."""
     if device.type == "cuda":
         left, _ = torch.cuda.mem_get_info(device)
-        return left + torch.cuda.memory_reserved(device)
-    held = _line(STATUS, "VmRSS:")
+        return left + held(device)
     left = _line(SYSTEM, "MemAvailable:")
     limit = GROUP.read_text().strip() if GROUP.exists() else "max"
-    most = held + left if left else sys.maxsize
+    most = held(device) + left if left else sys.maxsize
     return min(most, int(limit)) if limit.isdigit() else most
+
+
+def held(device: torch.device) -> int:
+    """Bytes that this process holds now; 0 where the system does not say."""
+    return torch.cuda.memory_reserved(device) if device.type == "cuda" else _line(STATUS, "VmRSS:")
 
 
 def peak(device: torch.device, work: Callable[[], object]) -> int:

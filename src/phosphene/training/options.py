@@ -90,8 +90,9 @@ def adapted(recipe: Recipe, data: Dataset, device: torch.device, fixed: tuple[st
     budget = recipe.training.budget
     assert budget is not None
     tuned = tuning.tune(recipe, data, device, budget, fixed)
-    words = f"for {budget:g} s on this machine: {', '.join(tuned.words)}"
-    return Adapted(tuned.recipe, (words,) if tuned.words else (), tuned.seconds)
+    chosen = ", ".join(f"{name} {value}" for name, value in tuned.changes.items())
+    notes = (f"for {budget:g} s on this machine: {chosen}",) if chosen else ()
+    return Adapted(tuned.recipe, notes, tuned.seconds)
 
 
 def tuned(

@@ -15,13 +15,18 @@ from phosphene.families.device import choose_device
 from phosphene.files import sweep
 from phosphene.networks.count import parameters
 from phosphene.recipes.settings import Recipe, changed
-from phosphene.store import card, model
 from phosphene.training import assemble, checkpoint, metrics
+from phosphene.training.board import Board, missing
 from phosphene.training.folder import RunFolder, create, refuse_to_overwrite
+from phosphene.training.horizon import CHECKPOINT
 from phosphene.training.interrupt import interruptions
-from phosphene.training.trainer import Progress, Trainer
+from phosphene.training.measurement import REFERENCE, Measurement, Summary
+from phosphene.training.measuring import Measuring
+from phosphene.training.progress import Diverged, Progress
+from phosphene.training.saving import save
+from phosphene.training.trainer import Trainer
+from phosphene.training.watch.finding import Finding
 from phosphene.training.workers import Workers, workers
-from phosphene.version import __version__
 
 LENGTH = {"training.images", "training.budget"}
 REPORT_EVERY = 0.5  # seconds between lines of the log
@@ -39,6 +44,9 @@ class Watcher:
     def progress(self, now: Progress) -> None:
         """Several times a second at most."""
 
+    def found(self, finding: Finding) -> None:
+        """Something goes wrong. Said once, until it clears."""
+
     def ends(self, outcome: "Outcome") -> None:
         """Everything is written."""
 
@@ -51,7 +59,7 @@ class Outcome:
     """How a run ended: finished, or stopped by a signal and to be resumed. first: as seen by worker 0.
 
     seconds: from the first step to the written model. waiting: the share of this process's in which training
-    waited for data.
+    waited for data. findings: what went wrong, since the run began. measured: what measuring came to.
     """
 
     folder: RunFolder
@@ -61,6 +69,8 @@ class Outcome:
     seconds: float
     first: bool
     waiting: float
+    findings: tuple[Finding, ...] = ()
+    measured: Summary | None = None
 
 
 class Adapted(NamedTuple):
@@ -100,7 +110,7 @@ def start(
             folder = create(out, adapted.recipe, force)
         team.wait()
         folder = RunFolder(out)
-        watcher.begins(data, parameters(trainer.network), folder, adapted.notes)
+        watcher.begins(data, parameters(trainer.network), folder, (*adapted.notes, *missing()))
         return fit(trainer, folder, watcher)
 
 
@@ -134,7 +144,7 @@ def resume(
             sweep(root)
             folder.write_recipe(recipe)
             metrics.rewind(folder.metrics, trainer.step)
-        watcher.begins(data, parameters(trainer.network), folder, notes)
+        watcher.begins(data, parameters(trainer.network), folder, (*notes, *missing()))
         return fit(trainer, folder, watcher)
 
 
@@ -178,34 +188,39 @@ def build(recipe: Recipe, data: Dataset, device: torch.device, team: Workers) ->
 
 
 def fit(trainer: Trainer, folder: RunFolder, watcher: Watcher) -> Outcome:
-    """Trains to the end, or until a signal; validates, saves and reports now and then, and at the end."""
+    """Trains to the end, or until a signal; measures, saves and reports now and then, and at the end."""
     settings, first, horizon = trainer.recipe.training, trainer.workers.first, trainer.horizon
     begun, planned = trainer.elapsed, horizon.total is not None
-    asides = {
-        "validation": lambda: metrics.append(folder.metrics, trainer.validate()),
-        "checkpoint": lambda: save(trainer, folder),
-    }
-    last = dict.fromkeys(horizon.every, trainer.clock())
+    board = Board(folder.metrics.parent if first else None, trainer.step)
+    measurement = Measurement(trainer, folder, board)
+    measuring = Measuring(trainer, measurement.pieces, (REFERENCE,))
+    saved = trainer.clock()
     reported, since = trainer.clock(), list[Progress]()
-    with interruptions() as stop, closing(trainer.loader):
+    with interruptions() as stop, closing(trainer.loader), closing(board), noting(trainer, folder):
         for now in trainer.run(stop):
             since.append(now)
+            if settings.stop in announce(trainer, folder, watcher):
+                horizon.stop(trainer.step + 1)  # one more, so that every worker hears of it
             if first and trainer.clock() - reported >= REPORT_EVERY:
-                _report(since, folder, watcher)
+                _report(since, folder, watcher, board)
                 reported, since = trainer.clock(), []
             # What a budget has become is kept at once: a resumed run must end where this one would.
             settled, planned = not planned and horizon.total is not None, horizon.total is not None
-            ending = horizon.finished(trainer.step)
-            for name, every in horizon.every.items() if first and not ending else ():
-                due = trainer.clock() - last[name] >= every or horizon.rehearses(name, trainer.elapsed)
-                if due or (settled and name == "checkpoint"):
-                    trainer.aside(name, asides[name])
-                    last[name] = trainer.clock()
-    if first:
-        if since:
-            _report(since, folder, watcher)
-        for name in horizon.every:
-            trainer.aside(name, asides[name])
+            if not first or horizon.finished(trainer.step):
+                continue
+            measuring.between(stop)
+            due = trainer.clock() - saved >= settings.checkpoint
+            if due or settled or horizon.rehearses(CHECKPOINT, trainer.elapsed):
+                horizon.costs[CHECKPOINT] = trainer.aside(lambda: save(trainer, folder))
+                saved = trainer.clock()
+        if first:
+            if since:
+                _report(since, folder, watcher, board)
+            # Before the last measurement: whatever ends that, the run is on disk.
+            horizon.costs[CHECKPOINT] = trainer.aside(lambda: save(trainer, folder))
+            if horizon.finished(trainer.step):
+                measuring.finish(stop)
+    announce(trainer, folder, watcher)
     seconds = trainer.elapsed - begun
     outcome = Outcome(
         folder,
@@ -215,6 +230,8 @@ def fit(trainer: Trainer, folder: RunFolder, watcher: Watcher) -> Outcome:
         trainer.elapsed,
         first,
         trainer.waited / seconds if seconds else 0.0,
+        tuple(trainer.watch.found),
+        measurement.summary(),
     )
     if first:
         watcher.ends(outcome)
@@ -222,28 +239,28 @@ def fit(trainer: Trainer, folder: RunFolder, watcher: Watcher) -> Outcome:
     return outcome
 
 
-def save(trainer: Trainer, folder: RunFolder) -> None:
-    """A checkpoint, and the model as it is now. Raises OSError, the run as it was, if the disk is full."""
-    checkpoint.save(folder.state, trainer.step, trainer.tensors(), trainer.facts())
-    provenance = model.Provenance(
-        version=__version__,
-        recipe=trainer.recipe.name,
-        data=Path(trainer.recipe.data.source).name,  # the rest of a path is nobody's business
-        fingerprint=trainer.dataset.fingerprint,
-        seed=trainer.recipe.training.seed,
-        step=trainer.step,
-        images=trainer.step * trainer.recipe.training.batch,
-        seconds=round(trainer.elapsed, 1),
-    )
-    header = assemble.header(trainer.recipe, trainer.dataset).model_copy(update={"provenance": provenance})
-    words = card.write(header, trainer.recipe, len(trainer.dataset.pictures), parameters(trainer.network))
-    shipped, *lengths = trainer.recipe.training.ema
-    others = {length: trainer.averages.weights(length) for length in lengths}
-    model.save(folder.model, header, trainer.config, trainer.averages.weights(shipped), words, others)
+@contextmanager
+def noting(trainer: Trainer, folder: RunFolder) -> Iterator[None]:
+    """Why a run could not go on stands in its log too."""
+    try:
+        yield
+    except Diverged as error:
+        if trainer.workers.first:
+            metrics.append(folder.metrics, error.finding.line)
+        raise
 
 
-def _report(since: Sequence[Progress], folder: RunFolder, watcher: Watcher) -> None:
-    """The last progress, with means over all of them, to the log and the watcher."""
+def announce(trainer: Trainer, folder: RunFolder, watcher: Watcher) -> set[str]:
+    """What the watch has found since it was last asked, to the log and the watcher; returns its kinds."""
+    news = trainer.watch.news() if trainer.workers.first else []
+    for finding in news:
+        metrics.append(folder.metrics, finding.line)
+        watcher.found(finding)
+    return {finding.kind for finding in news}
+
+
+def _report(since: Sequence[Progress], folder: RunFolder, watcher: Watcher, board: Board) -> None:
+    """The last progress, with means over all of them, to the log, the board and the watcher."""
     now = since[-1]
     seconds = [now.images / now.step / each.images_per_second for each in since]
     report = now._replace(
@@ -251,7 +268,9 @@ def _report(since: Sequence[Progress], folder: RunFolder, watcher: Watcher) -> N
         images_per_second=now.images / now.step * len(since) / sum(seconds),
         waiting=sum(each.waiting * spent for each, spent in zip(since, seconds, strict=True)) / sum(seconds),
     )
-    metrics.append(folder.metrics, _line(report))
+    line = _line(report)
+    metrics.append(folder.metrics, line)
+    board.numbers(report.step, {name: float(value) for name, value in line.items() if name != "step"})
     watcher.progress(report)
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from phosphene.data.loader import Loader, Rows
 from phosphene.diffusion.noise import Key
 from phosphene.families.compiled import faster
 from phosphene.families.device import choose_precision, computing_in, made_ready
-from phosphene.families.diffusion import Diffusion, held_out_losses, quantile_levels
+from phosphene.families.diffusion import Diffusion
 from phosphene.families.family import Batch
 from phosphene.networks.build import narrowest, outer
 from phosphene.networks.transformer import Transformer
@@ -34,32 +34,15 @@ from phosphene.tasks.task import Task
 from phosphene.training import optimizer, scale
 from phosphene.training.assemble import parts
 from phosphene.training.ema import Averages
-from phosphene.training.horizon import Horizon
+from phosphene.training.horizon import CHECKPOINT, Horizon
+from phosphene.training.progress import Diverged, Progress
+from phosphene.training.share import Share
+from phosphene.training.watch import probe
+from phosphene.training.watch.finding import Finding, handy
+from phosphene.training.watch.observation import Observation, Step, about
+from phosphene.training.watch.origin import origin
+from phosphene.training.watch.watch import Watch
 from phosphene.training.workers import Workers
-
-HELD_OUT_LEVELS, HELD_OUT_PICTURES = 8, 256
-
-
-class Diverged(ValueError):
-    """The loss or the gradient is no longer a finite number."""
-
-
-class Progress(NamedTuple):
-    """A run under way. loss: a mean over the steps since the last report. left: seconds, None if unknown.
-
-    waiting: the share of the steps' time since then in which they waited for data.
-    """
-
-    step: int
-    total: int | None
-    images: int
-    loss: float
-    gradient: float
-    rate: float
-    images_per_second: float
-    elapsed: float
-    left: float | None
-    waiting: float
 
 
 @dataclass
@@ -107,9 +90,15 @@ class Trainer:
         self.precision = choose_precision(settings.precision, self.device, narrowest(self.config))
         self.scale = scale.for_precision(self.precision.name)
         total = None if settings.images is None else math.ceil(settings.images / settings.batch)
-        every = {"validation": settings.validate_every} if len(self.held_out) else {}
-        every["checkpoint"] = settings.checkpoint
-        self.horizon = Horizon(total, settings.budget, settings.decay, every)
+        self.horizon = Horizon(
+            total,
+            settings.budget,
+            settings.decay,
+            {CHECKPOINT: settings.checkpoint},
+            measuring=Share(settings.measure_share, settings.validate_every),
+        )
+        self.probe, self.told = probe.Probe(self.network), Observation(0)
+        self.watch = Watch(about(self.recipe, len(self.loader.indices)))
         self.ticked = self.clock()
         self.parallel = self.family.with_network(self.workers.wrap(self.network))
 
@@ -126,8 +115,12 @@ class Trainer:
             answer.float().square().mean().backward()
             self.network.zero_grad()
 
-        known = self.horizon.total or 10**6  # a budget knows no steps yet, but is long where it matters
-        calls = known * settings.accumulate
+        def calls(each: float) -> float:
+            if self.horizon.total is not None:
+                return float((self.horizon.total - self.step) * settings.accumulate)
+            assert settings.budget is not None
+            return (settings.budget - self.elapsed) / each
+
         return faster(self.network, self.device, calls, step, f"train {rows} {self.precision.name}")
 
     def run(self, stop: Callable[[], bool]) -> Iterator[Progress]:
@@ -141,6 +134,7 @@ class Trainer:
                 loss, gradient = self.update()
                 spent = self.tick()
                 self.horizon.settle(self.step, self.elapsed, spent)
+                self.watch.see(self.timed(spent, self.waited - waited))
                 stopping, self.horizon.total = self.workers.agree(stop(), self.horizon.total)
                 yield self.progress(loss, gradient, spent, self.waited - waited)
                 if stopping:
@@ -153,11 +147,11 @@ class Trainer:
         self.elapsed += spent
         return spent
 
-    def aside(self, name: str, do: Callable[[], None]) -> None:
-        """Does what is not a step, and tells the horizon what it took."""
+    def aside(self, do: Callable[[], object]) -> float:
+        """Does what is not a step, and returns the seconds that it took."""
         self.tick()
         do()
-        self.horizon.costs[name] = self.tick()
+        return self.tick()
 
     def progress(self, loss: float, gradient: float, spent: float, waited: float) -> Progress:
         batch = self.recipe.training.batch
@@ -184,11 +178,7 @@ class Trainer:
     def update(self) -> tuple[float, float]:
         """One step. Returns the loss and the norm of the gradient. Raises Diverged before any harm."""
         settings = self.recipe.training
-        # Dropout is the one thing that draws from torch's own generator.
-        torch.manual_seed(
-            (settings.seed * 0x9E3779B1 + self.step * self.workers.world + self.workers.rank) % 2**63
-        )
-        self.network.train()
+        self.begin()
         asked = self.clock()
         rows = self.loader.batch(self.step)
         self.waited += self.clock() - asked
@@ -204,11 +194,14 @@ class Trainer:
         self.scale.undo(self.network.parameters())
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip)
         # Both at once: on a GPU each question waits for all work before it.
-        mean, gradient = torch.stack([each.mean(), norm.to(each)]).tolist()
-        loss = self.workers.mean(mean)
+        told = torch.cat([torch.stack([each.mean(), norm.to(each)]), probe.pixels(rows.values)])
+        mean, gradient, *pixels = told.tolist()
+        loss, rate, layers = self.workers.mean(mean), self.rate(self.step), None
         if math.isfinite(loss) and math.isfinite(gradient):
-            self.optimizers.set_rate(settings.learning_rate * self.rate(self.step))
+            self.optimizers.set_rate(settings.learning_rate * rate)
+            before = self.probe.before() if probe.looks(self.step + 1) else None
             self.optimizers.step()
+            layers = before and self.probe.after(before, rate)
             self.scale.good_step()
         elif math.isfinite(loss) and self.scale.changes:
             self.scale.overflow()
@@ -216,7 +209,24 @@ class Trainer:
             raise Diverged(self.explain(rows, batch, each, loss, gradient))
         self.step += 1
         self.averages.update(self.step)
+        unknown = math.nan  # until the step is over
+        of_step = Step(loss, gradient, self.scale.factor, rate, unknown, unknown, unknown, *pixels)
+        self.told = Observation(self.step, of_step, layers)
         return loss, gradient
+
+    def begin(self) -> None:
+        """Before each step: dropout is the one thing that draws from torch's own generator."""
+        number = self.step * self.workers.world + self.workers.rank
+        torch.manual_seed((self.recipe.training.seed * 0x9E3779B1 + number) % 2**63)
+        self.network.train()
+
+    def timed(self, spent: float, waited: float) -> Observation:
+        """What the last step told, with what the clock knows."""
+        assert self.told.training is not None
+        left, pace = self.horizon.left(self.step, self.elapsed), self.horizon.pace
+        total = self.horizon.total or (self.step + left / pace if left is not None and pace else math.nan)
+        told = self.told.training._replace(seconds=spent, waited=waited, total=total)
+        return self.told._replace(training=told)
 
     def batch(self, rows: Rows) -> Batch:
         """What the family learns from: augmented pictures and their condition."""
@@ -238,22 +248,35 @@ class Trainer:
             batch.x0[rows], batch.condition.each(lambda value: value[rows]), key, batch.step, batch.total
         )
 
-    def explain(self, rows: Rows, batch: Batch, each: Tensor, loss: float, gradient: float) -> str:
-        """Where the first number that is not finite arose, for the one line that the user sees."""
+    def explain(self, rows: Rows, batch: Batch, each: Tensor, loss: float, gradient: float) -> Finding:
+        """Where the first number that is not finite arose: the picture, the module, the operator."""
         bad = (~each.isfinite()).nonzero()
-        words = ""
+        words = []
         if len(bad):
             row = int(bad[0])
             name = self.dataset.names[int(rows.numbers[row])]
-            words = f"picture {name} (row {row} of its batch), {self.family.explain(batch, row)}"
-        where = next((word for word in self.workers.gather(words) if word), None)
-        what = f"the loss is {loss}" if where or not math.isfinite(loss) else f"the gradient is {gradient}"
-        return (
-            f"{what} in step {self.step}"
-            + (f": {where}" if where else ", from finite losses")
-            + f"; learning rate {self.recipe.training.learning_rate * self.rate(self.step):.3g}, "
-            "try a lower training.learning_rate"
+            words.append(f"picture {name} (row {row} of its batch), {self.family.explain(batch, row)}")
+        inputs = [value for value in vars(batch.condition).values() if value is not None]
+        if place := origin(self.network, [batch.x0, *inputs], lambda: self.again(batch)):
+            words.append(f"it arose {place}")
+        where = next((word for word in self.workers.gather(", ".join(words)) if word), "from finite losses")
+        what = f"the gradient is {gradient}" if math.isfinite(loss) else f"the loss is {loss}"
+        rate = self.recipe.training.learning_rate
+        return Finding(
+            "nan",
+            self.step,
+            f"{what} in step {self.step}: {where}; learning rate {rate * self.rate(self.step):.3g}",
+            f"try --set training.learning_rate={handy(rate / 3)}",
         )
+
+    def again(self, batch: Batch) -> None:
+        """The passes of a step once more, through the network as it was written, by this worker alone."""
+        self.optimizers.zero_grad()
+        self.begin()
+        for part in parts(len(batch.x0), self.recipe.training.accumulate):
+            with computing_in(self.precision.name, self.device):
+                each = self.family.loss("network", self.part(batch, part))
+            (each.sum() * (self.scale.factor / len(batch.x0))).backward()
 
     @cached_property
     def shadow(self) -> Diffusion:
@@ -264,22 +287,6 @@ class Trainer:
     def averaged(self) -> dict[str, Tensor]:
         """The weights that are shipped: the average of the first length."""
         return self.averages.weights(self.recipe.training.ema[0])
-
-    @torch.no_grad()
-    def validate(self) -> dict[str, Any]:
-        """The loss of the averaged weights on held-out pictures, by noise level, under fixed noise."""
-        self.shadow.network.load_state_dict(self.averaged())
-        levels = quantile_levels(self.family, HELD_OUT_LEVELS)
-        chosen = evenly(self.held_out, HELD_OUT_PICTURES)
-        size = self.recipe.training.batch
-        batches = [self.held_out_batch(chosen[i : i + size]) for i in range(0, len(chosen), size)]
-        losses = held_out_losses(self.shadow, batches, levels)
-        return {
-            "step": self.step,
-            "held_out_loss": float(losses.mean()),
-            "held_out_by_level": losses.tolist(),
-            "levels": levels.ratio.tolist(),
-        }
 
     def held_out_batch(self, numbers: np.ndarray) -> Batch:
         values = to_values(torch.from_numpy(self.dataset.pictures[numbers])).to(self.device)
@@ -307,8 +314,10 @@ class Trainer:
             "elapsed": self.elapsed,
             "total": self.horizon.total,
             "costs": self.horizon.costs,
+            "measuring": self.horizon.measuring.state(),
             "fingerprint": self.dataset.fingerprint,
             "scale": vars(self.scale),
+            "watch": self.watch.state(),
         }
 
     def restore(self, step: int, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
@@ -327,7 +336,9 @@ class Trainer:
         optimizer.import_state(self.optimizers, dict(self.network.named_parameters()), groups["optimizer"])
         self.step, self.elapsed = step, facts["elapsed"]
         self.horizon.total, self.horizon.costs = facts["total"], dict(facts["costs"])
+        self.horizon.measuring.restore(facts["measuring"])
         self.scale = scale.LossScale(**facts["scale"])
+        self.watch.restore(facts["watch"])
 
 
 def evenly(numbers: Int64[np.ndarray, " n"], most: int) -> Int64[np.ndarray, " m"]:

@@ -11,7 +11,7 @@ digits of the demonstration; LOG.md). What the caller has fixed is left as it is
 """
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from statistics import median
 from typing import NamedTuple
 
@@ -21,9 +21,10 @@ from phosphene.data.dataset import Dataset
 from phosphene.diffusion.noise import keys
 from phosphene.diffusion.plan import sample
 from phosphene.families.asked import Asked
+from phosphene.families.device import finish
 from phosphene.families.diffusion import held_out_losses, quantile_levels
 from phosphene.recipes.settings import Recipe, TransformerSettings, changed
-from phosphene.training.memory import free, peak
+from phosphene.training.memory import free, held, peak
 from phosphene.training.train import build
 from phosphene.training.trainer import Trainer
 from phosphene.training.workers import Workers
@@ -51,11 +52,11 @@ class Measured(NamedTuple):
 
 
 class Tuned(NamedTuple):
-    """The recipe as it should run, what was measured, and what was chosen, in words."""
+    """The recipe as it should run, what was measured, and what was chosen, by dotted name."""
 
     recipe: Recipe
     measured: tuple[Measured, ...]
-    words: tuple[str, ...]
+    changes: Mapping[str, int]
     seconds: float
 
 
@@ -71,7 +72,7 @@ def measure(recipe: Recipe, data: Dataset, device: torch.device, batch: int, lea
         for _ in range(least):
             start = time.perf_counter()
             trainer.update()
-            _finish(device)
+            finish(device)
             seconds.append(time.perf_counter() - start)
         if len(trainer.held_out):
             part = trainer.held_out_batch(trainer.held_out[:batch])
@@ -80,11 +81,6 @@ def measure(recipe: Recipe, data: Dataset, device: torch.device, batch: int, lea
 
     memory = peak(device, work)
     return Measured(batch, median(seconds), memory)
-
-
-def _finish(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def _sample(trainer: Trainer) -> None:
@@ -103,11 +99,13 @@ def batches(
 ) -> Iterator[Measured]:
     """The smallest batch, to know what memory a picture takes; the recipe's, or the largest below it that
     fits; then halves of it, while the budget is too short for ENOUGH steps and until the deadline."""
+    before = held(device)
     now = measure(recipe, data, device, SMALLEST, least=1)
     yield now
-    each, room = now.memory / now.batch, ROOM * free(device)
+    # What the weights take counts as if it grew with the batch too: the estimate is on the safe side.
+    each, room = (now.memory - before) / now.batch, ROOM * free(device)
     batch = within(recipe, data)
-    while batch > SMALLEST and batch * each > room:
+    while batch > SMALLEST and before + batch * each > room:
         batch //= 2
     while batch > SMALLEST and time.perf_counter() < deadline:
         now = measure(recipe, data, device, batch)
@@ -143,8 +141,7 @@ def tune(
         deadline = start + SHARE * budget
         changes["network.width"] = width_for(chosen, data, device, budget, measured, deadline)
         chosen = changed(recipe, changes)
-    words = tuple(f"{name} {value}" for name, value in changes.items())
-    return Tuned(chosen, measured, words, time.perf_counter() - start)
+    return Tuned(chosen, measured, changes, time.perf_counter() - start)
 
 
 def batch_for(measured: Collection[Measured], wanted: int, budget: float) -> int:

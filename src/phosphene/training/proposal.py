@@ -1,0 +1,178 @@
+"""A data set examined, and what to train on it: the recipe, the size, how many pictures to see, and how long
+that takes here.
+
+The time of a picture is measured: the recipe's own network on noise, at the size of training or, where that
+is large, at LARGEST pixels and scaled by multiply-adds.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from phosphene.data.doctor.enough import middle
+from phosphene.data.doctor.examine import examine
+from phosphene.data.doctor.result import Diagnosis, Proposal
+from phosphene.data.sources import Source
+from phosphene.diffusion.condition import Condition
+from phosphene.diffusion.noise import keys, normal
+from phosphene.families.device import choose_device, choose_precision, computing_in, finish, made_ready
+from phosphene.families.family import Batch
+from phosphene.networks.build import build, narrowest
+from phosphene.networks.count import multiply_adds, parameters
+from phosphene.recipes.settings import Recipe, changed
+from phosphene.training.assemble import family, network_config
+from phosphene.training.options import find_recipe, parse_budget, use_threads
+from phosphene.training.tune import ENOUGH
+
+LARGEST = 32  # pixels a side of what is measured
+STEPS = 3
+AT_ONCE = 2**12  # pixels of what is measured on a CPU: with its weights a quarter of a GB
+SMALLEST = 16  # pictures a step
+DROPOUT = {"enough": 0.0, "borderline": 0.1, "too few": 0.2}
+AUGMENT = 0.12  # EDM's, of which the network is told, so that they do not show in what it makes
+CHANNELS = {"L": 1, "RGB": 3, "RGBA": 4}
+
+Progress = Callable[[str, int, int], None]
+
+
+class Step(NamedTuple):
+    """seconds: of one picture in training. how: where the figure is from."""
+
+    seconds: float
+    how: str
+
+
+def diagnose(
+    data: str | Path,
+    source: Source,
+    *,
+    size: int | None = None,
+    recipe: str | Path | Recipe | None = None,
+    budget: str | float | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    on_progress: Progress | None = None,
+) -> Diagnosis:
+    """What `phosphene doctor` does (its words stand there): the set examined, and a proposal.
+
+    source: what is found at `data`.
+    """
+    use_threads(threads)
+    chosen = find_recipe("flow" if recipe is None else recipe)
+    if size is not None:
+        chosen = changed(chosen, {"data.size": size})
+    seconds = None if budget is None else parse_budget(budget)
+    where = choose_device(device)
+    about = examine(source, chosen, threads=threads, on_progress=on_progress)
+    if on_progress is not None:
+        on_progress("timing a step", 0, 1)
+    return replace(about, proposal=propose(about, data, chosen, seconds, where))
+
+
+def propose(
+    about: Diagnosis, data: str | Path, recipe: Recipe, budget: float | None, device: torch.device
+) -> Proposal:
+    """How to train the recipe on what was examined. budget: seconds to spend, None for as long as pays."""
+    channels, enough = CHANNELS[about.colours.training], about.enough
+    classes = 0 if about.labels is None else len(about.labels.counts)
+    settings, why = _suited(recipe, about)
+    step = measured(changed(recipe, settings), about.size, channels, classes, device)
+    images = enough.wanted if enough.verdict == "enough" else min(enough.wanted, middle(enough))
+    words = [f"phosphene train {data}", f"--recipe {recipe.name}", f"--size {about.size}"]
+    if budget is not None:
+        seen = round(budget / step.seconds)
+        words.append(f"--budget {budget:g}s")
+        if enough.verdict != "enough" and seen > images:
+            why.append(f"the time is enough for {seen:,} pictures: the model may copy before it is spent")
+        images = seen
+    else:
+        words.append(f"--images {images}")
+        if images < enough.wanted:
+            why.append(f"{images:,} pictures seen, not {enough.wanted:,}: longer, and the model may copy")
+    batch = recipe.training.batch
+    while batch > SMALLEST and images / batch < ENOUGH:
+        batch //= 2
+    if budget is None and batch < recipe.training.batch:
+        words.append(f"--batch {batch}")
+        why.append(f"a batch of {batch}, so that there are {images // batch:,} steps")
+    words += [f"--set {name}={value}" for name, value in settings.items()]
+    return Proposal(
+        recipe=recipe.name,
+        size=about.size,
+        channels=channels,
+        parameters=_weights(changed(recipe, settings), about.size, channels, classes),
+        batch=batch,
+        images=images,
+        seconds=images * step.seconds,
+        each=step.seconds,
+        device=str(device),
+        how=step.how,
+        settings=settings,
+        why=tuple(why),
+        command=" ".join(words),
+    )
+
+
+def _suited(recipe: Recipe, about: Diagnosis) -> tuple[dict[str, Any], list[str]]:
+    """What is changed in the recipe for the set, and why."""
+    settings: dict[str, Any] = {}
+    why = []
+    dropout = DROPOUT[about.enough.verdict]
+    if recipe.network.dropout < dropout:
+        settings["network.dropout"] = dropout
+        why.append(f"dropout of {dropout:g}: few pictures are learned by heart more slowly with it")
+    if about.enough.verdict == "too few" and not (recipe.data.augment or recipe.data.flip):
+        settings["data.augment"] = AUGMENT
+        why.append("augmentations that do not show in what is made, for the same reason")
+    return settings, why
+
+
+def measured(recipe: Recipe, size: int, channels: int, classes: int, device: torch.device) -> Step:
+    """The time of a picture, forward and backward: the least of STEPS after one that is not counted.
+
+    The optimizer and the averages are left out: they take gigabytes where networks are large, and little time
+    beside a whole batch.
+    """
+    at = min(size, LARGEST)
+    config = network_config(recipe, at, channels, classes)
+    made = family(recipe, config)
+    network = made_ready(made.network, device).train()
+    precision = choose_precision(recipe.training.precision, device, narrowest(config))
+    count = recipe.training.batch if device.type == "cuda" else max(1, min(32, AT_ONCE // at**2))
+    key = keys(0, range(count)).to(device)
+    x0 = normal(key, 0, (channels, at, at)).float()
+    seconds = []
+    for step in range(1 + STEPS):
+        start = time.perf_counter()
+        network.zero_grad(set_to_none=True)
+        with computing_in(precision.name, device):
+            losses = made.loss("network", Batch(x0, Condition(), key, step, count))
+        losses.mean().backward()
+        finish(device)
+        seconds.append(time.perf_counter() - start)
+    factor = 1.0
+    if at != size:
+        factor = _cost(recipe, size, channels, classes) / _cost(recipe, at, channels, classes)
+    count_threads = torch.get_num_threads()
+    where = f"{device}, {count_threads} threads" if device.type == "cpu" else str(device)
+    scaled = f", scaled by multiply-adds ({factor:.1f}x)" if factor != 1 else ""
+    how = f"measured here ({where}): {count} pictures of {at}x{at} forward and backward{scaled}, no optimizer"
+    return Step(factor * min(seconds[1:]) / count, how)
+
+
+def _network(recipe: Recipe, size: int, channels: int, classes: int) -> torch.nn.Module:
+    """Without memory for its weights."""
+    with torch.device("meta"):
+        return build(network_config(recipe, size, channels, classes))
+
+
+def _weights(recipe: Recipe, size: int, channels: int, classes: int) -> int:
+    return parameters(_network(recipe, size, channels, classes))
+
+
+def _cost(recipe: Recipe, size: int, channels: int, classes: int) -> int:
+    return multiply_adds(_network(recipe, size, channels, classes), channels, size, size)

@@ -1,0 +1,60 @@
+"""What a run writes besides its log: checkpoints, the model as it is now, the best model so far."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from phosphene import files
+from phosphene.networks.count import parameters
+from phosphene.store import card, model
+from phosphene.training import assemble, checkpoint
+from phosphene.training.folder import RunFolder
+from phosphene.training.trainer import Trainer
+from phosphene.version import __version__
+
+
+def save(trainer: Trainer, folder: RunFolder) -> None:
+    """A checkpoint, and the model as it is now. Raises OSError, the run as it was, if the disk is full."""
+    checkpoint.save(folder.state, trainer.step, trainer.tensors(), trainer.facts())
+    shipped, *lengths = trainer.recipe.training.ema
+    others = {length: trainer.averages.weights(length) for length in lengths}
+    said = header(trainer, trainer.step)
+    model.save(
+        folder.model, said, trainer.config, trainer.averages.weights(shipped), words(trainer, said), others
+    )
+
+
+def save_best(trainer: Trainer, folder: RunFolder, step: int, measured: Mapping[str, float]) -> None:
+    """The model that was measured after so many steps: the averaged weights that the shadow holds."""
+    weights = trainer.shadow.network.state_dict()
+    said = header(trainer, step, measured)
+    said = said.model_copy(update={"ema": said.ema[:1]})
+    model.save(folder.best, said, trainer.config, weights, words(trainer, said))
+
+
+def best(folder: RunFolder) -> tuple[int, Mapping[str, float]] | None:
+    """The step of the best model so far, and what was measured of it; None where there is none."""
+    if not (files.standing(folder.best) / model.CONFIG).is_file():
+        return None
+    origin = model.read_header(folder.best).provenance
+    return None if origin is None else (origin.step, origin.measured)
+
+
+def header(trainer: Trainer, step: int, measured: Mapping[str, float] | None = None) -> model.Header:
+    """config.json of the run's model after so many steps."""
+    provenance = model.Provenance(
+        version=__version__,
+        recipe=trainer.recipe.name,
+        data=Path(trainer.recipe.data.source).name,  # the rest of a path is nobody's business
+        fingerprint=trainer.dataset.fingerprint,
+        seed=trainer.recipe.training.seed,
+        step=step,
+        images=step * trainer.recipe.training.batch,
+        seconds=round(trainer.elapsed, 1),
+        measured=dict(measured or {}),
+    )
+    return assemble.header(trainer.recipe, trainer.dataset).model_copy(update={"provenance": provenance})
+
+
+def words(trainer: Trainer, said: model.Header) -> str:
+    """The model card."""
+    return card.write(said, trainer.recipe, len(trainer.dataset.pictures), parameters(trainer.network))
