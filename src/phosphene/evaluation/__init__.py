@@ -1,1 +1,1 @@
-"""How good a model is, in figures that mean what they say."""
+"""A finished run measured, compared and reported."""

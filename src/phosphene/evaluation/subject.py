@@ -1,0 +1,145 @@
+"""What is evaluated: a run, its generator, its pictures, and the ways its network is asked."""
+
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float64, Int64, UInt8
+from torch import Tensor
+
+from phosphene.diffusion import noise
+from phosphene.diffusion.condition import Condition
+from phosphene.diffusion.level import Level
+from phosphene.evaluation.record import Options, Pictures, fingerprint
+from phosphene.evaluation.sets import Chosen, Real, Sets
+from phosphene.families.asked import Asked
+from phosphene.families.diffusion import quantile_levels
+from phosphene.families.family import Batch
+from phosphene.families.generator import Generator, Watch
+from phosphene.pictures.pixels import to_bytes, to_values
+from phosphene.recipes.settings import Recipe
+
+LEVELS = 8  # of noise, at which held-out losses are measured
+GRID = 128  # levels of the ELBO
+WIDEST = (2e-3, 80.0)  # ratios between which bits per dimension are counted
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Pictures that were made, what is said of them, the seconds, and network evaluations a picture."""
+
+    pictures: UInt8[np.ndarray, "n c h w"]
+    labels: Int64[np.ndarray, " n"] | None
+    record: Pictures
+    seconds: float
+    evaluations: int
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A run under evaluation. root: its folder."""
+
+    root: Path
+    recipe: Recipe
+    generator: Generator
+    data: Real
+    sets: Sets
+    options: Options
+
+    @cached_property
+    def asked(self) -> Asked:
+        """How its pictures are made: the recipe's way, but for what the options change."""
+        options, usual = self.options, self.generator.defaults
+        return Asked(
+            options.solver or usual.solver,
+            usual.steps if options.steps is None else options.steps,
+            usual.grid,
+            guidance=usual.guidance if options.guidance is None else options.guidance,
+            threshold=usual.threshold,
+        )
+
+    @property
+    def labels(self) -> list[int | str | None]:
+        """What is asked of sample i: the label of reference picture i, None where it has none."""
+        given = self.sets.reference.labels
+        if given is None or not self.generator.classes:
+            return [None] * self.options.count
+        return [None if label < 0 else self.generator.classes[label] for label in given.tolist()]
+
+    @cached_property
+    def span(self) -> tuple[float, float]:
+        """The ratios that likelihoods walk: as far as the schedule was trained."""
+        low, high = self.generator.family.walked.span
+        return max(WIDEST[0], low), min(WIDEST[1], high)
+
+    @cached_property
+    def grid(self) -> Level:
+        """Levels of the ELBO, from noise to nearly clean, even in ln(sigma / alpha)."""
+        low, high = self.span
+        ratios = np.geomspace(high, low, GRID)
+        return self.generator.family.schedule.at(torch.from_numpy(ratios))
+
+    def condition(self, labels: Int64[np.ndarray, " n"] | None) -> Condition:
+        """What the network is told of real pictures with these labels."""
+        known = None if labels is None else torch.from_numpy(labels)
+        return self.generator.task.known(known).each(lambda t: t.to(self.generator.device))
+
+    def batches(self, some: Chosen) -> list[tuple[Tensor, Condition, noise.Key]]:
+        """Bytes, condition and key of some pictures, a batch at a time; picture i has the noise of (0, i)."""
+        size, device = self.options.batch, self.generator.device
+        parts = []
+        for start in range(0, len(some.pictures), size):
+            rows = slice(start, start + size)
+            pixels = torch.from_numpy(some.pictures[rows]).to(device)
+            condition = self.condition(None if some.labels is None else some.labels[rows])
+            parts.append((pixels, condition, noise.keys(0, range(start, start + len(pixels))).to(device)))
+        return parts
+
+
+def sample(subject: Subject, watch: Watch | None = None) -> Samples:
+    """Makes the samples: picture i with seed and number (options.seed, i) and the label of reference picture
+    i."""
+    options, asked, labels = subject.options, subject.asked, subject.labels
+    begun = time.perf_counter()
+    made = subject.generator.sample(
+        options.count,
+        seed=options.seed,
+        label=labels if any(label is not None for label in labels) else None,
+        solver=asked.solver,
+        steps=asked.steps,
+        guidance=asked.guidance,
+        batch=options.batch,
+        watch=watch,
+    )
+    seconds = time.perf_counter() - begun
+    pictures = to_bytes(made.values).numpy()
+    record = Pictures(
+        what="samples", count=len(pictures), seed=options.seed, fingerprint=fingerprint(pictures)
+    )
+    given = subject.sets.reference.labels if subject.generator.classes else None
+    guided = 2 if asked.guidance != 1 and given is not None else 1
+    return Samples(pictures, given, record, seconds, made.evaluations * guided)
+
+
+@torch.no_grad()
+def held_out_losses(subject: Subject, some: Chosen) -> Float64[np.ndarray, "n levels"]:
+    """The training loss of each picture at levels that split the training density into equal parts.
+
+    The mean over pictures is what training logs as held-out loss by level, with noise of other keys.
+    """
+    family = subject.generator.family
+    levels = quantile_levels(family, LEVELS)
+    found = []
+    for pixels, condition, key in subject.batches(some):
+        x0, rows = to_values(pixels), len(pixels)
+        batch = Batch(x0, condition, key, 0, rows)
+        columns = []
+        for i in range(LEVELS):
+            level = levels.rows(torch.full((rows,), i)).to(x0.device)
+            eps = noise.normal(key, i, tuple(x0.shape[1:])).to(x0)
+            columns.append(family.loss_at(batch, level, eps).double().cpu())
+        found.append(torch.stack(columns, 1))
+    return torch.cat(found).numpy()

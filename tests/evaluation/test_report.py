@@ -1,0 +1,129 @@
+"""Reports: every figure is one of evaluation.json; hostile names stay words; cost by hand."""
+
+import json
+import re
+
+import pytest
+
+import phosphene
+from phosphene.evaluation import chapters, cost
+from phosphene.evaluation.record import read
+from phosphene.pages import blocks
+from tests.pages.test_pages import Seen
+
+
+@pytest.fixture(scope="module")
+def html(evaluated) -> str:
+    return phosphene.report(evaluated, threads=1).read_text()
+
+
+def test_every_figure_of_the_report_is_one_of_the_evaluation(html, evaluation):
+    """And the other way round: names, values, intervals and floors of the tables, cell by cell."""
+    cells = re.findall(r"<td[^>]*>([^<]*)</td>", html)
+    for figure in evaluation.figures:
+        arrow = {"lower": " ↓", "higher": " ↑", "neither": ""}[figure.better]
+        places = [i for i, cell in enumerate(cells[:-1]) if cell == f"{figure.name}{arrow}"]
+        # Where figures come from is another table.
+        places = [place for place in places if not cells[place + 1].startswith("phosphene.")]
+        assert places, figure.name
+        for place in places:
+            between = (
+                ""
+                if figure.low is None or figure.high is None
+                else f"{blocks.number(figure.low)} to {blocks.number(figure.high)}"
+            )
+            floored = "" if figure.floor is None else blocks.number(figure.floor)
+            assert cells[place + 1 : place + 4] == [blocks.number(figure.value), between, floored]
+    assert evaluation.samples.fingerprint in html
+    for figure in evaluation.figures:
+        assert figure.function in html
+
+
+def test_the_page_has_its_chapters_and_needs_nothing_else(html):
+    titles = re.findall(r"<h2>([^<]*)</h2>", html)
+    assert titles == [
+        "Summary",
+        "Samples",
+        "Figures",
+        "Training",
+        "Nearest training pictures",
+        "From picture to noise and back",
+        "Time, energy, cost",
+        "Data",
+        "Recipe",
+        "How to reproduce",
+    ]
+    for tag, attrs in Seen(html).tags:
+        assert tag not in ("script", "link", "iframe")
+        assert (attrs.get("src") or "data:image/png;base64,").startswith("data:image/png;base64,")
+    assert not re.search("https?:", html)
+
+
+def test_hostile_names_stay_words(copy):
+    """In the log's findings, in names of pictures, in the recipe."""
+    bad = "<script>alert(1)</script>"
+    log = copy / "log" / "metrics.jsonl"
+    log.write_text(
+        log.read_text() + json.dumps({"step": 3, "finding": bad, "what": bad, "advice": bad}) + "\n"
+    )
+    path = copy / "evaluation.json"
+    values = json.loads(path.read_text())
+    values["nearest"][0]["name"] = bad
+    values["figures"][0]["about"] = bad
+    path.write_text(json.dumps(values))
+    recipe = copy / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace('summary = "', f'summary = "{bad} ', 1))
+    html = phosphene.report(copy, threads=1).read_text()
+    assert "<script" not in html
+    assert html.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 5
+
+
+def test_what_the_watch_found_is_told_once_a_kind():
+    lines = [{"step": s, "finding": "nan", "what": f"at {s}", "advice": "stop"} for s in (3, 4, 9)]
+    (note,) = chapters.findings([*lines, {"step": 1, "loss": 2.0}])
+    assert "Step 3 (and 2 times more until step 9): at 9 stop" in note
+
+
+def test_figures_of_an_earlier_model_are_not_shown(copy):
+    path = copy / "evaluation.json"
+    values = json.loads(path.read_text())
+    values["model"] = "0" * 64
+    path.write_text(json.dumps(values))
+    html = phosphene.report(copy, threads=1).read_text()
+    assert "of an earlier state of the model" in html
+    assert "KD-" not in html
+
+
+def test_the_command_that_is_told_makes_the_same_figures(evaluated, copy, cli):
+    before = read(copy / "evaluation.json")
+    words = chapters.evaluate_command(copy, before).split()[1:]
+    assert cli(*words, "--quiet").code == 0
+    assert before.differences(read(copy / "evaluation.json")) == []
+
+
+def test_cost_by_hand():
+    """Two hours at 300 W: 0.6 kWh; at 0.5 a kWh and 2 an hour: 4.30."""
+    prices = cost.Prices(300.0, 0.5, 2.0, "CHF")
+    spent = cost.cost(7200.0, cost.power(prices, "cpu", 55.0), prices)
+    assert (spent.hours, spent.kwh, spent.money) == pytest.approx((2.0, 0.6, 4.3))
+    assert "300 W (as given)" in spent.words
+    assert cost.power(cost.Prices(), "cuda", None).watts == cost.USUAL["cuda"]
+    assert "by RAPL" in cost.power(cost.Prices(), "cpu", 41.0).why
+
+
+def test_the_meter_reads_counters(tmp_path, monkeypatch):
+    place = tmp_path / "intel-rapl:0"
+    place.mkdir()
+    (place / "energy_uj").write_text("1000000\n")
+    ticks = iter([10.0, 14.0])
+    monkeypatch.setattr(cost.time, "perf_counter", lambda: next(ticks))
+    meter = cost.Meter(tmp_path)
+    (place / "energy_uj").write_text("81000000\n")
+    assert meter.watts() == pytest.approx(20.0)
+
+
+def test_curves_are_thinned_to_means():
+    points = [(float(i), float(i)) for i in range(1000)] + [(5.0, float("nan"))]
+    thin = chapters.thinned(points)
+    assert len(thin) == 250
+    assert thin[0] == (1.5, 1.5)
