@@ -1,0 +1,87 @@
+"""A lesson as a page and as a notebook."""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import PythonLexer
+
+from phosphene.lessons.source import Cell, Source
+from phosphene.pages import blocks
+from phosphene.pages.page import Section, page
+
+MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
+
+
+def html_of(title: str, parts: Sequence[tuple[Cell, str, Markup | str | None]]) -> str:
+    """The page of a lesson: text, code, what was printed, what was shown."""
+    sections, heading, body = list[Section](), "", list[Markup]()
+    for cell, printed, shown in parts:
+        if cell.kind != "markdown":
+            body.append(coloured(cell.source))
+            if printed:
+                body.append(blocks.code(printed.rstrip()))
+            if shown is not None:
+                body.append(shown if isinstance(shown, Markup) else blocks.code(shown))
+            continue
+        for level, words, text in _headed(cell.source):
+            if level == 1:
+                body.append(markdown(text))
+                continue
+            sections.append(Section(heading or "What this is about", body))
+            heading, body = words, [markdown(text)] if text else []
+    sections.append(Section(heading or "What this is about", body))
+    foot = Markup("Made by phosphene while it ran: change a value and run it again.")
+    return page(title, sections, foot=foot).replace("</style>", f"{_colours()}</style>", 1)
+
+
+def _headed(text: str) -> Iterable[tuple[int, str, str]]:
+    """(level, heading, text below it) for each heading of a cell; level 1 also for text without one."""
+    for piece in re.split(r"^(?=#{1,2} )", text, flags=re.MULTILINE):
+        if not piece:
+            continue
+        head, _, rest = piece.partition("\n")
+        marks = len(head) - len(head.lstrip("#"))
+        yield (marks, head.lstrip("# "), rest.strip()) if marks in (1, 2) else (1, "", piece)
+
+
+def markdown(text: str) -> Markup:
+    return Markup(MARKDOWN.render(text))
+
+
+def coloured(source: str) -> Markup:
+    """Python with its syntax in colours."""
+    return Markup(highlight(source, PythonLexer(), HtmlFormatter(cssclass="source")))
+
+
+def _colours() -> str:
+    light = HtmlFormatter(style="default", cssclass="source").get_style_defs(".source")
+    dark = HtmlFormatter(style="github-dark", cssclass="source").get_style_defs(".source")
+    plain = ".source, .source pre { background: var(--raised) !important; }"
+    return f"{light}\n@media screen and (prefers-color-scheme: dark) {{ {dark} }}\n{plain}"
+
+
+def notebook(source: Source) -> str:
+    """The lesson as a Jupyter notebook (nbformat 4.5), without outputs: running it makes them."""
+    cells = [
+        {
+            "cell_type": "markdown" if cell.kind == "markdown" else "code",
+            "id": f"{source.name}-{number}",
+            "metadata": {"cellView": "form"} if cell.kind == "knobs" else {},
+            "source": cell.source.splitlines(keepends=True),
+        }
+        | ({} if cell.kind == "markdown" else {"execution_count": None, "outputs": []})
+        for number, cell in enumerate(source.cells)
+    ]
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    whole = {
+        "cells": cells,
+        "metadata": {"kernelspec": kernel, "language_info": {"name": "python"}},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    return json.dumps(whole, indent=1, ensure_ascii=False) + "\n"

@@ -1,0 +1,102 @@
+"""Lessons run, show what their cells show, and every claim holds."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import phosphene
+from phosphene.lessons.run import run
+from phosphene.lessons.shown import Claim
+from phosphene.lessons.source import lessons, parse
+from phosphene.lessons.written import notebook
+
+NOTEBOOKS = Path(__file__).parents[2] / "docs" / "lessons"
+TEXT = '''# %% [markdown]
+"""
+# A <b>title</b>
+
+Words & more.
+"""
+
+# %% knobs
+a = 2  # @param {type:"slider", min:1, max:9, step:1}
+
+# %%
+from phosphene.lessons import claim
+
+print("said", a)
+a * 21
+
+# %%
+claim("a is even", a % 2 == 0, a)
+'''
+
+
+def test_a_cell_shows_its_last_line_and_what_it_prints():
+    seen = []
+    lesson = run(parse("small", TEXT), progress=lambda done, total: seen.append((done, total)))
+    assert [(ran.printed, ran.shown) for ran in lesson.ran[:3]] == [
+        ("", None),
+        ("", None),
+        ("said 2\n", "42"),
+    ]
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert [(claim.words, claim.holds, claim.seen) for claim in lesson.claims] == [("a is even", True, "2")]
+    page = lesson.html
+    assert "<h1>A &lt;b&gt;title&lt;/b&gt;</h1>" in page
+    assert "Words &amp; more." in page
+    assert "said 2" in page
+    assert "holds: 2<" in page
+
+
+def test_a_claim_that_does_not_hold_is_said():
+    lesson = run(parse("small", TEXT), {"a": 3})
+    assert not lesson.claims[0].holds
+    assert "does not hold with these values: 3" in lesson.html
+
+
+def test_an_error_names_its_line():
+    source = parse("broken", TEXT + "\n# %%\nb = 1\nb / 0\n")
+    with pytest.raises(ZeroDivisionError) as caught:
+        run(source)
+    last = caught.traceback[-1]
+    assert (str(last.path), last.lineno) == ("<lesson broken, cell 4>", 1)  # counted from 0
+
+
+@pytest.mark.parametrize("name", lessons())
+def test_every_claim_holds(name, tmp_path):
+    lesson = phosphene.explain(name)
+    assert lesson.claims, "a lesson claims something"
+    for claim in lesson.claims:
+        assert claim.holds, f"{claim.words} {claim.seen}"
+    page = lesson.save(tmp_path / "page.html").read_text()
+    assert "<script" not in page
+    assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org", "")
+
+
+@pytest.mark.parametrize("number_and_name", list(enumerate(lessons(), 1)))
+def test_notebooks_are_the_lessons(number_and_name):
+    """Written by: phosphene explain NAME --notebook docs/lessons/N-NAME.ipynb"""
+    number, name = number_and_name
+    path = NOTEBOOKS / f"{number}-{name}.ipynb"
+    assert path.read_text("utf-8") == notebook(lessons()[name])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
+def test_notebooks_run_in_jupyter(path):
+    import nbformat
+    from nbclient import NotebookClient
+
+    book = nbformat.reads(path.read_text("utf-8"), as_version=4)
+    NotebookClient(book, timeout=600, kernel_name="python3").execute()
+    shown = json.dumps(book.cells)
+    assert "holds" in shown
+    assert "does not hold" not in shown
+
+
+def test_a_claim_is_shown_in_a_notebook_with_its_colours():
+    shown = Claim("words", True, "1")._repr_html_()
+    assert 'style="--ground: #ffffff' in shown
+    assert "var(" not in shown.split(">")[0]
