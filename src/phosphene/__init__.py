@@ -13,20 +13,46 @@ from typing import TYPE_CHECKING, Any
 from phosphene.version import __version__
 
 if TYPE_CHECKING:
-    from phosphene.api import train, tune
+    from phosphene.api import compare, doctor, evaluate, make_data, report, train, tune
     from phosphene.families.asked import Asked
     from phosphene.families.generator import Generator, load
     from phosphene.families.sampled import Sampled
+    from phosphene.lessons.run import explain
     from phosphene.recipes.presets import RECIPES
     from phosphene.recipes.settings import Recipe
+    from phosphene.training.lengths import choose_ema
 
-__all__ = ["RECIPES", "Asked", "Generator", "Recipe", "Sampled", "__version__", "load", "train", "tune"]
+__all__ = [
+    "RECIPES",
+    "Asked",
+    "Generator",
+    "Recipe",
+    "Sampled",
+    "__version__",
+    "choose_ema",
+    "compare",
+    "doctor",
+    "evaluate",
+    "explain",
+    "load",
+    "make_data",
+    "report",
+    "train",
+    "tune",
+]
 
 _HOMES = {
+    "choose_ema": "phosphene.training.lengths",
+    "make_data": "phosphene.api",
     "train": "phosphene.api",
     "tune": "phosphene.api",
+    "compare": "phosphene.api",
+    "doctor": "phosphene.api",
+    "evaluate": "phosphene.api",
+    "report": "phosphene.api",
     "Asked": "phosphene.families.asked",
     "Generator": "phosphene.families.generator",
+    "explain": "phosphene.lessons.run",
     "load": "phosphene.families.generator",
     "Sampled": "phosphene.families.sampled",
     "RECIPES": "phosphene.recipes.presets",

@@ -11,9 +11,9 @@ from phosphene.data.cache import prepare
 from phosphene.data.sources import find
 from phosphene.diffusion.level import like
 from phosphene.diffusion.noise import keys, normal
-from phosphene.evaluation import digits
 from phosphene.families.generator import Generator, load
 from phosphene.families.sampled import write_film
+from phosphene.measures import digits
 from phosphene.pictures.pixels import to_values
 from phosphene.pictures.sheet import sheet
 from phosphene.recipes.settings import Recipe, changed

@@ -75,7 +75,10 @@ def test_pictures_that_cannot_be_read(cli, terminal, tmp_path):
 
 def test_divergence(cli, terminal, tmp_path, monkeypatch):
     loss = Diffusion.loss
-    broken = lambda self, player, batch: loss(self, player, batch) * (1 if batch.step < 3 else float("nan"))  # noqa: E731
+
+    def broken(self, player, batch):
+        return loss(self, player, batch) * (1 if batch.step < 3 else float("nan"))
+
     monkeypatch.setattr(Diffusion, "loss", broken)
     monkeypatch.setattr("phosphene.training.train.REPORT_EVERY", 0.0)
     said = cli("train", "digits", "--out", tmp_path / "r", *WORDS)

@@ -49,7 +49,7 @@ def test_a_budget_is_tuned_for_and_what_is_given_stays(cli, tmp_path, monkeypatc
 
     def tuned(recipe, data, device, budget, given=()):
         fixed.append(set(given))
-        return tune.Tuned(recipe, (), ("training.batch 32",), 0.5)
+        return tune.Tuned(recipe, (), {"training.batch": 32}, 0.5)
 
     monkeypatch.setattr(tune, "tune", tuned)
     words = ["train", "digits", "--budget", "2s", "--batch", "32", *small()]

@@ -7,8 +7,10 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from phosphene.data.dataset import Dataset
 from phosphene.training.folder import RunFolder
+from phosphene.training.measurement import Summary
+from phosphene.training.progress import Progress as Now
 from phosphene.training.train import Outcome, Watcher
-from phosphene.training.trainer import Progress as Now
+from phosphene.training.watch.finding import Finding
 
 QUIET_SECONDS = 10.0  # between lines where there is no terminal
 WORTH_SAYING = 0.05  # share of the time that training waits for data
@@ -51,12 +53,17 @@ class Display(Watcher):
         share = 0.0 if now.left is None else now.elapsed / max(now.elapsed + now.left, 1e-9)
         self._show("training", int(1000 * share), 1000, words)
 
+    def found(self, finding: Finding) -> None:
+        self._line(finding.words)
+
     def ends(self, outcome: Outcome) -> None:
         self._close()
         verb = "trained" if outcome.finished else "stopped and saved"
         self._line(
             f"{verb} after {outcome.step:,} steps, {outcome.images:,} pictures seen, {clock(outcome.seconds)}"
         )
+        if outcome.measured is not None:
+            self._line(measured(outcome.measured))
 
     def leaves(self) -> None:
         """Gives the terminal its cursor back."""
@@ -81,6 +88,15 @@ class Display(Watcher):
 
     def _line(self, words: str) -> None:
         self.console.print(words, markup=False)
+
+
+def measured(what: Summary) -> str:
+    """How often, at what cost, and where the best model is."""
+    times = "once" if what.count == 1 else f"{what.count} times"
+    words = f"measured {times} in {what.share:.1%} of the time"
+    if what.best is not None:
+        words += f"; the best model, by its kernel distance, is that of step {what.best[0]:,} (sample --best)"
+    return words
 
 
 def describe(dataset: Dataset) -> list[str]:

@@ -6,6 +6,12 @@ from typing import Annotated
 
 import typer
 
+from phosphene.cli.doctor import doctor
+from phosphene.cli.ema import ema
+from phosphene.cli.evaluate import compare, evaluate, report
+from phosphene.cli.explain import explain
+from phosphene.cli.made import data as make_data
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -201,6 +207,9 @@ def sample(
     ema: Annotated[
         float | None, typer.Option(help="Length of the weights' average.", show_default="the one shipped")
     ] = None,
+    best: Annotated[
+        bool, typer.Option("--best", help="The model that measured best in training, not the last.")
+    ] = False,
     device: Device = "auto",
     threads: Threads = None,
     precision: Precision = None,
@@ -215,7 +224,7 @@ def sample(
     if run is None and like is None:
         raise ValueError("RUN: give a run's folder, its name or a model folder (or --like PICTURE.png)")
     how = (device, ema, precision or "auto")
-    model = generator.load(run, *how) if run else generator.load_like(like or Path(), *how)
+    model = generator.load(run, *how, best) if run else generator.load_like(like or Path(), *how)
     if out is not None:
         show.check_out(out, trajectory)
     labels = None if not label else [label[i % len(label)] for i in range(n or 16)]
@@ -263,6 +272,15 @@ def version(asked: bool | None) -> None:
 
         print(__version__)
         raise typer.Exit
+
+
+app.command("data")(make_data)
+app.command()(doctor)
+app.command()(ema)
+app.command()(evaluate)
+app.command()(report)
+app.command()(compare)
+app.command()(explain)
 
 
 @app.callback()

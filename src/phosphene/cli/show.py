@@ -26,6 +26,7 @@ from phosphene.recipes.presets import RECIPES
 from phosphene.recipes.settings import to_toml
 from phosphene.training.folder import RunFolder
 from phosphene.training.metrics import read
+from phosphene.training.saving import best
 from phosphene.training.train import Outcome
 from phosphene.training.tune import SAMPLED, Tuned
 
@@ -141,7 +142,7 @@ def tuned(found: Tuned, data: str, budget: str, to: Path | None) -> None:
             str(one.batch), f"{1e3 * one.seconds:.0f}", f"{one.speed:.0f}", f"{one.memory / 2**30:.2f} GiB"
         )
     out.print(table)
-    settings = " ".join(f"--set {word.replace(' ', '=')}" for word in found.words)
+    settings = " ".join(f"--set {name}={value}" for name, value in found.changes.items())
     command = f"phosphene train {data} --recipe {found.recipe.name} --budget {budget} --no-tune {settings}"
     lines(
         f"measured in {found.seconds:.0f} s; memory with validation, and sampling of {SAMPLED} at once",
@@ -179,6 +180,8 @@ def run(place: str) -> None:
     losses = [line for line in read(RunFolder(model.folder.parent).metrics) if "held_out_loss" in line]
     if losses:
         table.add_row("held-out loss", f"{losses[-1]['held_out_loss']:.4f} at step {losses[-1]['step']:,}")
+    if (kept := best(RunFolder(model.folder.parent))) is not None:
+        table.add_row("best model", f"step {kept[0]:,} (phosphene sample {place} --best)")
     table.add_row("weights", f"sha256 {model.model.fingerprint[:16]}")
     if header.ema:
         table.add_row("averages", ", ".join(map(str, header.ema)))
