@@ -19,8 +19,6 @@ from PIL import Image
 import phosphene
 from bench import peers
 from bench.side_by_side import Turns, spread, take_turns, write
-from phosphene.recipes.settings import DiffusionSettings, SamplingSettings
-from phosphene.store import model
 
 SIZE, BATCH, STEPS = 32, 64, 20
 
@@ -161,16 +159,7 @@ def main() -> None:
             ]
         )
         theirs = peers.small()
-        network = peers.ours(theirs)
-        header = model.Header(
-            diffusion=DiffusionSettings(schedule="linear", prediction="eps", density="uniform"),
-            sampling=SamplingSettings(),
-            size=SIZE,
-            channels=3,
-            classes=(),
-        )
-        model.save(root / "model", header, network.config, network.state_dict(), "")
-        generator = phosphene.load(root / "model")
+        generator = phosphene.load(peers.saved(root / "model", peers.ours(theirs)))
         pipelines = {
             "ddim": (DDIMPipeline, STEPS, "ddim"),
             "ddpm": (DDPMPipeline, 2 * STEPS, "ddpm_large"),

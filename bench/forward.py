@@ -5,7 +5,7 @@ import argparse
 import torch
 
 from bench import peers
-from bench.side_by_side import Turns, spread, take_turns, write
+from bench.side_by_side import Turns, beside, take_turns, write
 
 
 def main() -> None:
@@ -47,14 +47,7 @@ def main() -> None:
         {"rounds": arguments.rounds, "precision of every trick": "bf16" if half else "float32"},
         [
             "batch",
-            "phosphene, ms",
-            "diffusers, ms",
-            "every trick, ms",
-            "d-d-pytorch, ms",
-            "against diffusers",
-            "against every trick",
-            "against d-d-pytorch",
-            "direct-equivalent GFLOP/s",
+            *peers.COLUMNS,
             "relative difference to diffusers",
         ],
         rows,
@@ -71,13 +64,9 @@ def main() -> None:
 
 
 def row(batch: int, turns: Turns, adds: float, error: float) -> list[object]:
-    others = ("diffusers", "diffusers, every trick", "denoising-diffusion-pytorch")
-    there = [name if name in turns.seconds else None for name in others]
     return [
         batch,
-        f"{turns.middle('phosphene') * 1e3:.1f}",
-        *("-" if name is None else f"{turns.middle(name) * 1e3:.1f}" for name in there),
-        *("-" if name is None else spread(turns.ratio("phosphene", name)) for name in there),
+        *beside(turns, peers.OTHERS),
         f"{2 * adds * batch / turns.middle('phosphene') / 1e9:.0f}",
         f"{error:.1e}",
     ]

@@ -16,9 +16,22 @@ from phosphene.diffusion.condition import Condition
 from phosphene.families.device import made_ready
 from phosphene.kernels.library import plain
 from phosphene.networks.unet import UNet
+from phosphene.recipes.settings import DiffusionSettings, SamplingSettings
+from phosphene.store import model
 from phosphene.store.exchange import read_diffusers
 
 Network = Callable[[Tensor, Tensor], Tensor]
+OTHERS = ("diffusers", "diffusers, every trick", "denoising-diffusion-pytorch")
+COLUMNS = (
+    "phosphene, ms",
+    "diffusers, ms",
+    "every trick, ms",
+    "d-d-pytorch, ms",
+    "against diffusers",
+    "against every trick",
+    "against d-d-pytorch",
+    "direct-equivalent GFLOP/s",
+)
 
 
 def reference(seed: int = 0) -> UNet2DModel:
@@ -70,6 +83,19 @@ def ours(theirs: UNet2DModel, device: str = "cpu") -> UNet:
     network = UNet(config)
     network.load_state_dict(weights)
     return made_ready(network, torch.device(device)).eval()
+
+
+def saved(folder: Path, network: UNet) -> Path:
+    """A model folder of a network that predicts the noise of DDPM's schedule, 32x32."""
+    header = model.Header(
+        diffusion=DiffusionSettings(schedule="linear", prediction="eps", density="uniform"),
+        sampling=SamplingSettings(),
+        size=32,
+        channels=3,
+        classes=(),
+    )
+    model.save(folder, header, network.config, network.state_dict(), "")
+    return folder
 
 
 def call_ours(network: UNet) -> Network:

@@ -13,8 +13,6 @@ import phosphene
 from bench import peers
 from bench.side_by_side import write
 from phosphene.diffusion.condition import Condition
-from phosphene.recipes.settings import DiffusionSettings, SamplingSettings
-from phosphene.store import model
 
 
 class Timed(nn.Module):
@@ -37,16 +35,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=50)
     arguments = parser.parse_args()
     network = peers.ours(peers.small())
-    header = model.Header(
-        diffusion=DiffusionSettings(schedule="linear", prediction="eps", density="uniform"),
-        sampling=SamplingSettings(),
-        size=32,
-        channels=3,
-        classes=(),
-    )
     with tempfile.TemporaryDirectory() as place:
-        model.save(Path(place) / "m", header, network.config, network.state_dict(), "")
-        generator = phosphene.load(Path(place) / "m")
+        generator = phosphene.load(peers.saved(Path(place), network))
         timed = Timed(generator.family.network)
         generator.__dict__["family"] = generator.family.with_network(timed)
         rows = []

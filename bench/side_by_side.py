@@ -89,6 +89,16 @@ def _version(package: str) -> str | None:
         return None
 
 
+def beside(turns: Turns, others: Sequence[str]) -> list[object]:
+    """Cells of a row: ms of phosphene and of each other, then the ratios; "-" for who did not take part."""
+    there = [name if name in turns.seconds else None for name in others]
+    return [
+        f"{turns.middle('phosphene') * 1e3:.1f}",
+        *("-" if name is None else f"{turns.middle(name) * 1e3:.1f}" for name in there),
+        *("-" if name is None else spread(turns.ratio("phosphene", name)) for name in there),
+    ]
+
+
 def write(
     name: str,
     title: str,

@@ -12,8 +12,6 @@ from diffusers import DDPMPipeline, DDPMScheduler
 from bench import peers
 from bench.side_by_side import spread, take_turns, write
 from phosphene.families.generator import load
-from phosphene.recipes.settings import DiffusionSettings, SamplingSettings
-from phosphene.store import model
 
 STEPS = 20
 OURS = """
@@ -38,16 +36,7 @@ def main() -> None:
         root = Path(place)
         theirs = peers.small()
         DDPMPipeline(theirs, DDPMScheduler()).save_pretrained(root / "theirs")
-        network = peers.ours(theirs)
-        header = model.Header(
-            diffusion=DiffusionSettings(schedule="linear", prediction="eps", density="uniform"),
-            sampling=SamplingSettings(),
-            size=32,
-            channels=3,
-            classes=(),
-        )
-        model.save(root / "ours", header, network.config, network.state_dict(), "")
-        load(root / "ours")
+        load(peers.saved(root / "ours", peers.ours(theirs)))
         commands = {
             "import": (script("import phosphene"), script("import diffusers")),
             "import, the parts too": (

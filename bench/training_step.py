@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from bench import peers
-from bench.side_by_side import spread, take_turns, write
+from bench.side_by_side import beside, take_turns, write
 from phosphene.diffusion.condition import Condition
 from phosphene.diffusion.noise import keys
 from phosphene.families.diffusion import Diffusion
@@ -112,14 +112,10 @@ def main() -> None:
             contenders["diffusers, every trick"] = diffusers(tricks, x, fused=True, half=half)
         turns = take_turns(contenders, arguments.rounds)
         all_turns[case] = turns
-        others = ("diffusers", "diffusers, every trick", "denoising-diffusion-pytorch")
-        there = [name if name in contenders else None for name in others]
         rows.append(
             [
                 f"{case}, {weights / 1e6:.1f}M, batch {batch}",
-                f"{turns.middle('phosphene') * 1e3:.0f}",
-                *("-" if name is None else f"{turns.middle(name) * 1e3:.0f}" for name in there),
-                *("-" if name is None else spread(turns.ratio("phosphene", name)) for name in there),
+                *beside(turns, peers.OTHERS),
                 f"{6 * adds * batch / turns.middle('phosphene') / 1e9:.0f}",
             ]
         )
@@ -130,14 +126,7 @@ def main() -> None:
         {"rounds": arguments.rounds, "precision of every trick": "bf16" if half else "float32"},
         [
             "network",
-            "phosphene, ms",
-            "diffusers, ms",
-            "every trick, ms",
-            "d-d-pytorch, ms",
-            "against diffusers",
-            "against every trick",
-            "against d-d-pytorch",
-            "direct-equivalent GFLOP/s",
+            *peers.COLUMNS,
         ],
         rows,
         [
