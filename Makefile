@@ -4,9 +4,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-BENCHES := start_up training_step forward roofline end_to_end sampling waiting scaling quality
+BENCHES := start_up training_step forward roofline end_to_end sampling waiting scaling quality measuring
 
-.PHONY: demo test test-all lint types bench install clean
+.PHONY: demo test test-all notebooks lint types bench install clean
 
 demo: .venv/installed            ## train a generator of digits in about a minute
 	$(BIN)/phosphene demo
@@ -16,6 +16,9 @@ test: .venv/tested               ## every test but the long ones; ten minutes on
 
 test-all: .venv/tested           ## the long ones too
 	$(BIN)/python -m pytest
+
+notebooks: .venv/tested          ## the lessons, run by Jupyter
+	$(BIN)/python -m pytest -m slow tests/lessons
 
 lint: .venv/developing
 	$(BIN)/ruff check .
@@ -36,8 +39,10 @@ install: .venv/installed
 	$(INSTALL) --editable .
 	touch $@
 
+# torch-fidelity asks for torchvision, which has no build for CPUs; its figures do without.
 .venv/tested: .venv/installed
 	$(INSTALL) --editable '.[test]'
+	$(INSTALL) --no-deps torch-fidelity
 	touch $@
 
 .venv/developing: .venv/tested
