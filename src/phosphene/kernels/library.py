@@ -35,8 +35,10 @@ SIGNATURES = {
     "group_norm_forward": (F, F, F, F, F, N, F, F, F, N, N, N, N, ctypes.c_double, S, S, S),
     "group_norm_backward": (F, F, F, F, F, F, N, F, F, F, F, N, N, N, N, S, S, S),
     "winograd_panels": (N,),
+    "winograd_weights_size": (N, N),
+    "winograd_work_size": (N, N, N, S),
     "winograd_weights": (F, ctypes.POINTER(N), S, N, N, F, S),
-    "winograd_forward": (F, F, F, F, N, N, N, N, N, F, N, S),
+    "winograd_forward": (F, F, F, F, F, F, N, N, N, N, N, F, N, S),
     "winograd_weight_gradient": (F, F, F, ctypes.POINTER(N), F, N, N, N, N, N, F, N, S),
 }
 
@@ -81,7 +83,7 @@ def built() -> Built:
     for name, arguments in SIGNATURES.items():
         function = getattr(loaded, name)
         function.argtypes = arguments
-        function.restype = N if name == "winograd_panels" else None
+        function.restype = N if name.endswith(("_size", "_panels")) else None
     return Built(loaded, "C++ operators, compiled for this CPU")
 
 
