@@ -18,8 +18,9 @@ from phosphene.diffusion.noise import keys
 from phosphene.diffusion.plan import sample
 from phosphene.families.asked import Asked, known
 from phosphene.families.compiled import faster
-from phosphene.families.device import Asking, Precision, choose_device, choose_precision, made_ready
+from phosphene.families.device import Asking, choose_device, made_ready
 from phosphene.families.diffusion import Diffusion
+from phosphene.families.precision import Precision, choose_precision
 from phosphene.families.sampled import MOST_FRAMES, Sampled
 from phosphene.networks.build import narrowest
 from phosphene.pictures.embedded import read_settings

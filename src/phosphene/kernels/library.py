@@ -98,7 +98,7 @@ def compiled() -> Path:
     sources = sorted(SOURCE.glob("*.cpp"))
     text = b"".join(path.read_bytes() for path in sorted(SOURCE.iterdir()) if path.is_file())
     version = _run([compiler, "--version"])
-    told = "\n".join([compiler, version, _processor(), *FLAGS, *ARITHMETIC]).encode()
+    told = "\n".join([compiler, version, processor(), *FLAGS, *ARITHMETIC]).encode()
     name = hashlib.sha256(text + told).hexdigest()[:16]
     place = files.cache() / "kernels" / f"{name}.so"
     if not place.is_file():
@@ -120,7 +120,7 @@ def _run(command: list[str]) -> str:
     return done.stdout
 
 
-def _processor() -> str:
+def processor() -> str:
     """What -march=native depends on: a cache on a shared disk serves several machines."""
     information = Path("/proc/cpuinfo")
     if not information.exists():

@@ -19,8 +19,9 @@ from phosphene.data.doctor.result import Diagnosis, Proposal
 from phosphene.data.sources import Source
 from phosphene.diffusion.condition import Condition
 from phosphene.diffusion.noise import keys, normal
-from phosphene.families.device import choose_device, choose_precision, computing_in, finish, made_ready
+from phosphene.families.device import choose_device, computing_in, finish, made_ready
 from phosphene.families.family import Batch
+from phosphene.families.precision import choose_precision
 from phosphene.networks.build import build, narrowest
 from phosphene.networks.count import multiply_adds, parameters
 from phosphene.recipes.settings import Recipe, changed
@@ -141,7 +142,7 @@ def measured(recipe: Recipe, size: int, channels: int, classes: int, device: tor
     config = network_config(recipe, at, channels, classes)
     made = family(recipe, config)
     network = made_ready(made.network, device).train()
-    precision = choose_precision(recipe.training.precision, device, narrowest(config))
+    precision = choose_precision(recipe.training.precision, device, narrowest(config), training=True)
     count = recipe.training.batch if device.type == "cuda" else max(1, min(32, AT_ONCE // at**2))
     key = keys(0, range(count)).to(device)
     x0 = normal(key, 0, (channels, at, at)).float()
