@@ -9,16 +9,20 @@ from phosphene.kernels.linear import linear
 
 
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("sliced", [True, False])
-def test_it_is_the_linear_map(bias, sliced, monkeypatch):
+@pytest.mark.parametrize("layout", ["whole", "sliced", "of a picture"])
+def test_it_is_the_linear_map(bias, layout, monkeypatch):
     monkeypatch.setattr(module, "FEWEST", 1)
     monkeypatch.setattr(functional, "linear", None)
     torch.manual_seed(0)
-    whole = torch.randn(3, 7, 10)
-    x = (whole[:, :, 2:7] if sliced else whole[:, :, :5].clone()).requires_grad_()
+    picture = torch.randn(1, 5, 7, 3).contiguous(memory_format=torch.channels_last)
+    x = {
+        "whole": torch.randn(3, 7, 5),
+        "sliced": torch.randn(3, 7, 10)[:, :, 2:7],
+        "of a picture": picture.flatten(2).transpose(1, 2),  # one row: the stride of rows is no whole row
+    }[layout].requires_grad_()
     w = torch.randn(4, 5).requires_grad_()
     b = torch.randn(4).requires_grad_() if bias else None
-    dy = torch.randn(3, 7, 4)
+    dy = torch.randn(*x.shape[:2], 4)
     leaves = [leaf for leaf in (x, w, b) if leaf is not None]
     y = linear(x, w, b)
     assert y.is_contiguous()
