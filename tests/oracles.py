@@ -53,11 +53,8 @@ class Correlated:
     def denoise(self, x: Tensor, level: Level, condition: Condition) -> Tensor:
         """E[x0 | x_t], a `Denoise`."""
         del condition
-        alpha, sigma, one = (
-            level.alpha[:, None, None],
-            level.sigma[:, None, None],
-            torch.eye(len(self.mean), dtype=x.dtype),
-        )
+        alpha, sigma = level.alpha[:, None, None], level.sigma[:, None, None]
+        one = torch.eye(len(self.mean), dtype=x.dtype)
         of_x = alpha**2 * self.covariance + sigma**2 * one
         far = x.flatten(1) - level.alpha[:, None] * self.mean
         near = (alpha * self.covariance @ torch.linalg.solve(of_x, far[..., None]))[..., 0]
@@ -67,9 +64,8 @@ class Correlated:
 def correlated(values: int) -> Correlated:
     """A Gaussian whose values all depend on each other, of deviations from 0.4 to 1.2."""
     factor = points(values, values, seed=5) / values**0.5
-    return Correlated(
-        points(values, seed=6) / 3, 0.6 * factor @ factor.mT + 0.1 * torch.eye(values, dtype=torch.float64)
-    )
+    own = 0.1 * torch.eye(values, dtype=torch.float64)
+    return Correlated(points(values, seed=6) / 3, 0.6 * factor @ factor.mT + own)
 
 
 def matrix(measurement: Measurement, shape: tuple[int, ...]) -> Tensor:

@@ -1,4 +1,4 @@
-"""Measurements: exact adjoints and least squares, against the matrix that applying them to unit vectors gives."""
+"""Measurements: exact adjoints and least squares, against their matrices."""
 
 import pytest
 import torch
@@ -43,9 +43,8 @@ def test_fit_is_least_squares(name, ridge):
         if rows is None:
             solution = torch.linalg.pinv(whole)
         else:
-            solution = whole.mT @ torch.linalg.inv(
-                whole @ whole.mT + rows[i] * torch.eye(len(whole), dtype=torch.float64)
-            )
+            one = torch.eye(len(whole), dtype=torch.float64)
+            solution = whole.mT @ torch.linalg.inv(whole @ whole.mT + rows[i] * one)
         expected = (solution @ y[i].flatten()).reshape(SHAPE)
         torch.testing.assert_close(a.fit(y, rows)[i], expected, rtol=1e-9, atol=1e-9)
 

@@ -1,4 +1,4 @@
-"""Restoration on Gaussian data, where the posterior has a closed form: at each level, and of what is drawn."""
+"""Restoration on Gaussian data, whose posterior has a closed form: at each level, and of what is drawn."""
 
 import math
 from functools import partial
@@ -11,9 +11,9 @@ from phosphene.diffusion import exact, grid, schedule
 from phosphene.diffusion.ancestral import ddpm
 from phosphene.diffusion.condition import Condition
 from phosphene.diffusion.denoiser import Denoise
-from phosphene.diffusion.multistep import unipc
 from phosphene.diffusion.level import Level
 from phosphene.diffusion.measurement import Mask, Measurement, blur, downsampling, grey
+from phosphene.diffusion.multistep import unipc
 from phosphene.diffusion.noise import keys
 from phosphene.diffusion.plan import Plan, compile, sample
 from phosphene.diffusion.resampling import resampled, walk
@@ -165,7 +165,7 @@ def test_resampling_once_is_ddpm():
 
 @pytest.mark.parametrize("schedule_", [schedule.cosine(), schedule.flow(), schedule.edm()])
 def test_a_jump_keeps_the_distribution(schedule_):
-    """Where x0_hat is the picture itself, x is at each evaluation N(alpha x0, sigma^2): the paste of RePaint."""
+    """Where x0_hat is the picture, x is N(alpha x0, sigma^2) at each evaluation: what RePaint pastes."""
     x0 = 0.7
     plan = compile(resampled(3, 4)(grid.karras(schedule_, 12)))
     mean, variance = plan.level.alpha[0] * x0, plan.level.sigma[0] ** 2
@@ -211,7 +211,7 @@ def mean_and_covariance(denoise: Denoise, plan: Plan) -> tuple[Tensor, Tensor]:
 
 
 def test_jumps_bring_repaint_to_the_conditional_distribution():
-    """Errors of the unknown half's mean: 62% of what there is to know without jumps, 28% taken 5 times, 10% taken 20 times."""
+    """The unknown half's mean is off by 62% of what there is to know; by 28% and 10% with 5 and 20 turns."""
     y = HALF.apply(points(1, *SHAPE, seed=8))
     here = HALF.keep.bool().expand(SHAPE).flatten()
     a = matrix(HALF, SHAPE)[here]

@@ -1,9 +1,9 @@
 """Measurements: what is known of a picture, y = A x0 + tau n, with A linear.
 
-    mask           some pixels                     A keeps a pixel or blackens it: its singular values are 1 and 0
-    downsampling   a smaller picture               A = I (x) R (x) W: the antialiased resize of rows and columns
-    blur           a blurred one                   A = I (x) R (x) W: weighted means of neighbours
-    grey           one channel of three            A = C (x) I (x) I: luma
+    mask           some of its pixels       A keeps or blackens each: its singular values are 1 and 0
+    downsampling   a smaller picture        A = I (x) R (x) W: the antialiased resize of rows and columns
+    blur           a blurred one            A = I (x) R (x) W: weighted means of neighbours
+    grey           one channel of three     A = C (x) I (x) I: luma
 
 All but the mask act on channels, rows and columns one after the other, so that three small singular value
 decompositions are that of the whole: A = U s V', its values the products of theirs.
@@ -49,7 +49,7 @@ class Measurement(Protocol):
 
 @dataclass(frozen=True)
 class Mask:
-    """keep: 1 where a pixel is known, 0 where not. y has the picture's shape, and 0 where nothing is known."""
+    """keep: 1 where a pixel is known, 0 where not. y is as large as the picture, 0 where nothing is known."""
 
     keep: Float[Tensor, "#c h w"]
 

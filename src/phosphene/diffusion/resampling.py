@@ -1,4 +1,4 @@
-"""Resampling: a solver that goes forward again, so that what is known can spread (Lugmayr et al. 2022, RePaint).
+"""Resampling: a solver that goes forward again, so that what is known spreads (RePaint, Lugmayr 2022).
 
 Every `jump` steps down, from level t to level s, noise takes x back up to t and the steps are taken anew:
 
@@ -7,8 +7,9 @@ Every `jump` steps down, from level t to level s, noise takes x back up to t and
 until they were taken `times` times in all. Going up asks no network: it is linear, and one map with the step
 before it, whose own noise joins its noise. So this is a plan like any other, with one slot.
 
-The steps down are DDPM's, q(x_s | x_t, x0_hat). Where x0_hat is known (`restoration.known`), x_s then has the
-distribution q(x_s | x0) that RePaint pastes there, and with x_t the joint one, which a paste of new noise has not.
+The steps down are DDPM's, q(x_s | x_t, x0_hat). Where x0_hat is known (`restoration.known`), x_s then has
+the distribution q(x_s | x0) that RePaint pastes there: the same mean of the whole picture, exactly. x_s and
+x_t together have theirs too, which a paste with new noise has not.
 """
 
 from collections.abc import Iterator

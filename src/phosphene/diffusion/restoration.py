@@ -8,15 +8,15 @@ did. By Bayes' rule and Tweedie's formula, with J = dD/dx,
 
 and what differs is the covariance V of x0 given x_t:
 
-    mmps       V = (sigma^2 / alpha) J, the true one: exact where p(x0 | x_t) is Gaussian    (Rozet et al. 2024)
-    pigdm      V = r^2 I, 1 / r^2 = 1 / s^2 + alpha^2 / sigma^2: exact for data N(m, s^2 I)   (Song et al. 2023)
-    known      no derivative: of all pictures that y could be of, the nearest to D
+    mmps     V = (sigma^2 / alpha) J, the true one: exact where p(x0 | x_t) is Gaussian     (Rozet 2024)
+    pigdm    V = r^2 I, 1 / r^2 = 1 / s^2 + alpha^2 / sigma^2: exact for data N(m, s^2 I)    (Song 2023)
+    known    no derivative: of all pictures that y could be of, the nearest to D
 
-`known` alone does not tell the unknown part that the known one was put in: noise has to be gone through again
-and again (`resampling.py`). On a mask that is RePaint (Lugmayr et al. 2022), on others DDNM (Wang et al. 2022).
+`known` alone lets the unknown part learn of the known one only through x_t: noise has to be gone through
+again and again (`resampling.py`). On a mask that is RePaint (Lugmayr 2022), on others DDNM (Wang 2022).
 
-All three leave a denoiser as it is at a level without signal (alpha = 0), where J says nothing of x0: let grids
-begin at a level with some (`schedule.with_signal`).
+At a level without signal (alpha = 0) J says nothing of x0, and mmps and pigdm leave the denoiser as it is:
+let grids begin at a level with some (`schedule.with_signal`).
 """
 
 from collections.abc import Callable
