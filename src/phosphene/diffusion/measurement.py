@@ -130,7 +130,7 @@ def downsampling(channels: int, height: int, width: int, factor: int) -> Separab
 
 
 def blur(channels: int, height: int, width: int, deviation: float) -> Separable:
-    """The Gaussian mean over neighbours, of this deviation in pixels; at a border over those that are there.
+    """A Gaussian of this deviation in pixels, cut off at three; beyond its edges the picture is mirrored.
 
     Raises ValueError for a deviation that is not above 0.
     """
@@ -138,9 +138,11 @@ def blur(channels: int, height: int, width: int, deviation: float) -> Separable:
         raise ValueError(f"deviation {deviation}: give pixels, above 0")
 
     def matrix(size: int) -> Tensor:
-        at = torch.arange(size, dtype=torch.float64)
-        weight = torch.exp(-((at[:, None] - at) ** 2) / (2 * deviation**2))
-        return weight / weight.sum(1, keepdim=True)
+        radius = min(math.ceil(3 * deviation), size - 1)
+        at = torch.arange(-radius, radius + 1, dtype=torch.float64)
+        weight = torch.softmax(-(at**2) / (2 * deviation**2), 0)
+        wide = functional.pad(_same(size)[:, None], (radius, radius), mode="reflect")
+        return functional.conv1d(wide, weight[None, None])[:, 0].mT
 
     return Separable(_same(channels), matrix(height), matrix(width))
 

@@ -85,11 +85,12 @@ def known(denoise: Denoise, measurement: Measurement, y: Float[Tensor, "#b c2 h2
     On a mask the known pixels are y's, exactly, and so are those of the picture that a solver ends with.
     """
 
-    def put_in(x0: Tensor, level: Level) -> Tensor:
-        del level
-        return x0 - measurement.fit(measurement.apply(x0)) + measurement.fit(y.to(x0))
+    return change_x0(denoise, lambda x0, _: put_in(x0, measurement, y))
 
-    return change_x0(denoise, put_in)
+
+def put_in(x0: Tensor, measurement: Measurement, y: Tensor) -> Tensor:
+    """Of all pictures that measure y, the nearest to x0."""
+    return x0 - measurement.fit(measurement.apply(x0)) + measurement.fit(y.to(x0))
 
 
 def conjugate_gradients(
