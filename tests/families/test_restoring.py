@@ -39,11 +39,12 @@ def unet(**more: object) -> Generator:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_what_is_known_is_exact_and_the_rest_is_of_the_data(method):
-    values = exact().sample(128, restoring=of(LEFT, method), batch=128, steps=20).values
+    values = exact().sample(128, restoring=of(LEFT, method), batch=128, steps=40).values
     assert torch.equal(values[..., :2], PICTURE[None, ..., :2].expand(128, -1, -1, -1))
     # Pixels are independent here: of the right half nothing is known.
-    assert float(values[..., 2:].mean()) == pytest.approx(MEAN, abs=0.05)
-    assert float(values[..., 2:].std()) == pytest.approx(SD, abs=0.05)
+    assert float(values[..., 2:].mean()) == pytest.approx(MEAN, abs=0.03)
+    # DDPM's smaller variance, of which repaint is made, falls short on so coarse a grid.
+    assert float(values[..., 2:].std()) == pytest.approx(SD, abs=0.05 if method == "repaint" else 0.03)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -79,7 +80,7 @@ def test_a_picture_does_not_depend_on_its_batch():
     alone = asked.sample(1, restoring=of(LEFT), steps=3, first=2)
     torch.testing.assert_close(alone.values[0], together.values[2], rtol=0, atol=1e-4)
     assert together.settings[0]["restored"] == "mmps"
-    assert together.settings[0]["solver"] == "ddpm"
+    assert together.settings[0]["solver"] == "dpmpp_2m_sde"
 
 
 def test_what_does_not_fit_is_refused():

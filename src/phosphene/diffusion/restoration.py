@@ -63,7 +63,7 @@ def pigdm(
     measurement: Measurement,
     y: Float[Tensor, "#b c2 h2 w2"],
     tau: float,
-    deviation: float = 0.5,
+    deviation: float = 0.75,
 ) -> Denoise:
     """Pseudo-inverse guidance (Song 2023, "Pseudoinverse-guided diffusion models for inverse problems").
 

@@ -126,8 +126,8 @@ class Generator:
         label: one for all, or one a picture: a class's name or index, None for any.
         solver, steps, grid, eta, churn, guidance, interval, threshold: see `phosphene.Asked`; None keeps
         what the model's recipe says. like: a PNG made by phosphene, whose settings come first of all.
-        restoring: what is known of the pictures, see `phosphene.families.restoring`; solver, steps and grid
-        are then those that restore well, unless given.
+        restoring: what is known of the pictures, see `phosphene.families.restoring`; solver and steps are
+        then those that restore well, unless given.
         batch: pictures a network call. trajectory: keep the noisy pictures on the way in `.frames`.
         watch(done, total) is called after each evaluation of the network.
 
