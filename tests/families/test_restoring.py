@@ -5,14 +5,16 @@ import re
 import pytest
 import torch
 
+from phosphene.diffusion.condition import Condition
 from phosphene.diffusion.measurement import Mask, Measurement, downsampling
 from phosphene.families.generator import Generator
-from phosphene.families.restoring import Restoring
+from phosphene.families.restoring import Restoring, frozen
 from phosphene.kernels.library import plain
 from phosphene.networks.build import build
 from phosphene.networks.unet import UNetConfig
 from phosphene.recipes.settings import DiffusionSettings
 from tests.families.test_generator import MEAN, SD, Noise, generator
+from tests.oracles import levels
 
 LEFT = Mask(torch.cat([torch.ones(1, 4, 2), torch.zeros(1, 4, 2)], dim=2))
 SMALLER = downsampling(1, 4, 4, 2)
@@ -28,7 +30,7 @@ def exact() -> Generator:
     return generator(Noise("flow"), DiffusionSettings(schedule="flow", prediction="eps"))
 
 
-def unet(**more: object) -> Generator:
+def unet() -> Generator:
     torch.manual_seed(0)
     config = UNetConfig(1, 1, widths=(8, 8), attention=(False, True), blocks=1, head_width=8)
     network = build(config).eval()
@@ -96,3 +98,10 @@ def test_what_does_not_fit_is_refused():
     ):
         with pytest.raises(ValueError, match=re.escape(words)):
             Restoring(LEFT, PICTURE, **more)
+
+
+def test_no_backward_pass_goes_to_the_weights():
+    family = unet().family
+    level = levels([0.6], [0.8])
+    assert family.denoise(PICTURE[None], level, Condition()).requires_grad
+    assert not frozen(family)(PICTURE[None], level, Condition()).requires_grad
