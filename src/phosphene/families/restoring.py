@@ -1,6 +1,6 @@
 """Restoring: pictures that measure as a given one does, by a model that was not trained for it.
 
-    mmps       by the model's own covariance: the most exact; four backward passes an evaluation
+    mmps       by the model's own covariance, exact for Gaussian data; four backward passes an evaluation
     pigdm      by one covariance for all pictures: one backward pass an evaluation
     repaint    what is known put in, noise gone through again and again: no backward pass, many evaluations
 
