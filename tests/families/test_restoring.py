@@ -91,13 +91,13 @@ def test_what_does_not_fit_is_refused():
             exact().sample(1, restoring=restoring)
 
     refused("picture: 1x4x4 values, but this model and measurement take 1x2x2", Restoring(SMALLER, PICTURE))
-    for words, more in (
-        ("method 'pigmd': did you mean pigdm? accepted are mmps, pigdm, repaint", {"method": "pigmd"}),
-        ("noise -1.0: give a deviation", {"noise": -1.0}),
-        ("noise 0.1: repaint takes none", {"noise": 0.1, "method": "repaint"}),
+    for words, method, noise in (
+        ("method 'pigmd': did you mean pigdm? accepted are mmps, pigdm, repaint", "pigmd", 0.0),
+        ("noise -1.0: give a deviation", "mmps", -1.0),
+        ("noise 0.1: repaint takes none", "repaint", 0.1),
     ):
         with pytest.raises(ValueError, match=re.escape(words)):
-            Restoring(LEFT, PICTURE, **more)
+            Restoring(LEFT, PICTURE, method, noise)
 
 
 def test_no_backward_pass_goes_to_the_weights():
