@@ -21,6 +21,7 @@ from phosphene.families.compiled import faster
 from phosphene.families.device import Asking, choose_device, made_ready
 from phosphene.families.diffusion import Diffusion
 from phosphene.families.precision import Precision, choose_precision
+from phosphene.families.restoring import Restoring
 from phosphene.families.sampled import MOST_FRAMES, Sampled
 from phosphene.networks.build import narrowest
 from phosphene.pictures.embedded import read_settings
@@ -115,6 +116,7 @@ class Generator:
         interval: tuple[float, float] | None = None,
         threshold: str | None = None,
         like: Path | str | None = None,
+        restoring: Restoring | None = None,
         batch: int = 64,
         trajectory: bool = False,
         watch: Watch | None = None,
@@ -125,6 +127,8 @@ class Generator:
         label: one for all, or one a picture: a class's name or index, None for any.
         solver, steps, grid, eta, churn, guidance, interval, threshold: see `phosphene.Asked`; None keeps
         what the model's recipe says. like: a PNG made by phosphene, whose settings come first of all.
+        restoring: what is known of the pictures, see `phosphene.families.restoring`; solver and steps are
+        then those that restore well, unless given.
         batch: pictures a network call. trajectory: keep the noisy pictures on the way in `.frames`.
         watch(done, total) is called after each evaluation of the network.
 
@@ -137,6 +141,9 @@ class Generator:
             label = made.label if label is None else label
         else:
             asked, number = self.defaults, 0
+        if restoring is not None:
+            restoring.refuse_for(self.channels, self.size)
+            asked = restoring.asked(asked)
         n = (1 if like is not None else 16) if n is None else n
         seed, first = seed or 0, number if first is None else first
         changes = {
@@ -157,7 +164,8 @@ class Generator:
             if value + numbers > 2**63:
                 raise ValueError(f"{field} {value}: give {2**63 - numbers} or less")
         asked.refuse_for(bool(self.classes), self.model.header.diffusion.learned_variance)
-        return self._run(asked, seed, range(first, first + n), _each(label, n), batch, trajectory, watch)
+        numbers = range(first, first + n)
+        return self._run(asked, seed, numbers, _each(label, n), restoring, batch, trajectory, watch)
 
     def _run(
         self,
@@ -165,6 +173,7 @@ class Generator:
         seed: int,
         numbers: range,
         labels: Sequence[Label | None],
+        restoring: Restoring | None,
         batch: int,
         trajectory: bool,
         watch: Watch | None,
@@ -194,16 +203,23 @@ class Generator:
             # Where nothing is asked, the two answers that guidance compares are the same.
             anything = any(label is not None for label in part)
             guided = asked if anything else replace(asked, guidance=1.0, interval=None)
-            denoise = guided.guide(family.denoise, len(rows), self.device)
+            if restoring is None:
+                denoise = guided.guide(family.denoise, len(rows), self.device)
+            else:
+                denoise = restoring.guide(self.family, guided, len(rows), self.device)
             with torch.inference_mode():
                 shape = (self.channels, self.size, self.size)
                 key = keys(seed, rows).to(self.device)
                 made = sample(denoise, plan, key, condition, shape, step).cpu()
             refuse_infinite(made, rows, asked)
+            if restoring is not None:
+                made = restoring.finish(made)
             pictures.append(made)
             frames.append(film)
+        more = {} if restoring is None else restoring.describe()
         settings = tuple(
-            self._settings(asked, seed, number, label) for number, label in zip(numbers, labels, strict=True)
+            {**self._settings(asked, seed, number, label), **more}
+            for number, label in zip(numbers, labels, strict=True)
         )
         joined = tuple(torch.cat(parts) for parts in zip(*frames, strict=True))
         return Sampled(torch.cat(pictures), settings, plan.evaluations, joined)

@@ -41,6 +41,7 @@ SolverName = Literal[
     "dpmpp_2m_sde",
     "dpmpp_3m_sde",
     "unipc",
+    "repaint",
     "consistency",
 ]
 PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
