@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits, load_sample_image
 
-from phosphene.data import cache
+from phosphene.data import cache, decoding
 from phosphene.data.cache import prepare
 from phosphene.data.sources import find
 
@@ -44,7 +44,7 @@ def no_decoding(monkeypatch):
     def never(*_args, **_options):
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr(cache, "open_picture", never)
+    monkeypatch.setattr(decoding, "open_picture", never)
 
 
 def test_digits(root, monkeypatch):

@@ -113,7 +113,7 @@ def describe(dataset: Dataset) -> list[str]:
     lines += [
         f"{count:,} {suffix} files are no pictures (ignored)" for suffix, count in report.ignored.items()
     ]
-    captions = sum(caption is not None for caption in dataset.captions or ())
+    captions = sum(map(bool, dataset.captions or ()))
     if captions:
         lines.append(f"{captions:,} have captions (kept; this version trains on pictures and labels)")
     return lines + list(report.problems)

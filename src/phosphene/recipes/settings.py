@@ -55,12 +55,16 @@ class Settings(BaseModel):
 
 
 class DataSettings(Settings):
-    """source: a folder of pictures or the name of a bundled set.
+    """source: a folder of pictures, shards, hub:OWNER/NAME or the name of a bundled set.
 
     size: pixels a side; None lets the data decide. fit: cut the longer side or pad the shorter.
 
     channels: keep what the files have, or one of L, RGB, RGBA. held_out: the share never trained on.
     flip: mirror half of the pictures. augment: the probability of EDM's augmentations, told to the network.
+
+    stream: decode pictures while training, each time anew, instead of all of them once before it.
+    text_column, label_column: the fields of metadata or columns of the hub that hold captions and classes;
+    the usual ones if None.
     """
 
     source: str = ""
@@ -70,6 +74,9 @@ class DataSettings(Settings):
     held_out: Share = 0.05
     flip: bool = False
     augment: Annotated[float, Field(ge=0, le=1)] = 0.0
+    stream: bool = False
+    text_column: str | None = None
+    label_column: str | None = None
 
 
 class UNetSettings(Settings):

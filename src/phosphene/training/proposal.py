@@ -5,6 +5,7 @@ The time of a picture is measured: the recipe's own network on noise, at the siz
 is large, at LARGEST pixels and scaled by multiply-adds.
 """
 
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +17,7 @@ import torch
 from phosphene.data.doctor.enough import middle
 from phosphene.data.doctor.examine import examine
 from phosphene.data.doctor.result import Diagnosis, Proposal
-from phosphene.data.sources import Source
+from phosphene.data.source import Source
 from phosphene.diffusion.condition import Condition
 from phosphene.diffusion.noise import keys, normal
 from phosphene.families.device import choose_device, computing_in, finish, made_ready
@@ -83,7 +84,7 @@ def propose(
     settings, why = _suited(recipe, about)
     step = measured(changed(recipe, settings), about.size, channels, classes, device)
     images = enough.wanted if enough.verdict == "enough" else min(enough.wanted, middle(enough))
-    words = [f"phosphene train {data}", f"--recipe {recipe.name}", f"--size {about.size}"]
+    words = [f"phosphene train {shlex.quote(str(data))}", f"--recipe {recipe.name}", f"--size {about.size}"]
     if budget is not None:
         seen = round(budget / step.seconds)
         words.append(f"--budget {budget:g}s")

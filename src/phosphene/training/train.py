@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-from phosphene.data.cache import prepare
 from phosphene.data.dataset import Dataset
-from phosphene.data.sources import BUNDLED, everywhere, find
+from phosphene.data.load import load
+from phosphene.data.sources import everywhere, there
 from phosphene.families.device import choose_device
 from phosphene.files import sweep
 from phosphene.networks.count import parameters
@@ -130,7 +130,7 @@ def resume(
     folder, chosen = RunFolder(root), choose_device(device)
     recipe = changed(folder.read_recipe(), changes or {})
     source = recipe.data.source
-    if not Path(source).is_dir() and source not in BUNDLED:
+    if not there(source):
         raise ValueError(
             f"data.source {source}: no such folder; where its pictures are now: "
             f"phosphene train FOLDER --resume {root}"
@@ -177,8 +177,7 @@ def restore(trainer: Trainer, state: Path, keep_total: bool) -> tuple[str, ...]:
 
 def prepare_data(recipe: Recipe, watcher: Watcher) -> Dataset:
     """The data set of a recipe."""
-    settings = recipe.data
-    return prepare(find(settings.source), settings.size, settings.fit, settings.channels, watcher.decoding)
+    return load(recipe.data, watcher.decoding)
 
 
 def build(recipe: Recipe, data: Dataset, device: torch.device, team: Workers) -> Trainer:
