@@ -120,7 +120,7 @@ def test_a_changed_caption_or_label_decodes_nothing_again(folder, root, monkeypa
     no_decoding(monkeypatch)
     (folder / "dog" / "1.txt").write_text("a dog")
     second = prepare(find(folder), 16)
-    assert second.captions == (None, None, None, "a dog", None)
+    assert second.captions == ((), (), (), ("a dog",), ())
     (folder / "metadata.csv").write_text("file_name,label\ncat/0.png,ox\n")
     third = prepare(find(folder), 16)
     assert third.classes == ("cat", "dog", "ox")
@@ -142,7 +142,7 @@ def test_unreadable_pictures_are_skipped_and_listed(folder):
         reason = "not a picture in one of: PNG, JPEG, WEBP, GIF, BMP, TIFF, PPM, QOI"
         assert dataset.report.unreadable == (("cat/1bad.png", reason), ("dog/0cut.png", "truncated"))
         assert labels(dataset).tolist() == [0, 0, 0, 1, 1, 1]
-        assert dataset.captions == (None,) * 5 + ("the last dog",)
+        assert dataset.captions == ((),) * 5 + (("the last dog",),)
         assert dataset.names[-1] == "dog/9.png"
 
 
