@@ -1,7 +1,7 @@
 """Shards that are streamed, beside the same shards decoded once: `python -m bench.streaming`.
 
-JPEGs of 256 pixels in WebDataset shards, trained at 64: seconds before the first step, pictures decoded a second,
-the share of training that waits for data, and the peak of memory against the size of the set.
+JPEGs of 256 pixels in WebDataset shards, trained at 64: seconds before the first step, pictures decoded a
+second, the share of training that waits for data, and the peak of memory against the size of the set.
 """
 
 import argparse
@@ -147,7 +147,16 @@ def main() -> None:
         "streaming",
         f"Shards streamed: JPEGs of {SIDE} pixels trained at {SIZE}, batch {BATCH}",
         {"steps": arguments.steps},
-        ["pictures", "way", "s before step 1", "s a step", "waiting", "pictures/s read only", "peak MB", "read only"],
+        [
+            "pictures",
+            "way",
+            "s before step 1",
+            "s a step",
+            "waiting",
+            "pictures/s read only",
+            "peak MB",
+            "read only",
+        ],
         rows,
         notes,
     )

@@ -169,9 +169,7 @@ def test_rows_without_pictures_are_problems(tmp_path):
     rows = ["a.png", "b.png", "../c.png", "/etc/passwd", "a.png"]
     write(tmp_path / "metadata.csv", "file_name,text\n" + "".join(f"{n},t{i}\n" for i, n in enumerate(rows)))
     source = find(tmp_path)
-    assert source.problems == (
-        "metadata.csv: 3 rows name no picture here, the first b.png",
-    )
+    assert source.problems == ("metadata.csv: 3 rows name no picture here, the first b.png",)
     assert source.captions == (("t0", "t4"),)
 
 

@@ -55,6 +55,12 @@ class Dataset:
     def channels(self) -> int:
         return self.pictures.shape[1]
 
+    @property
+    def unreadable(self) -> tuple[tuple[str, str], ...]:
+        """Names and reasons; of streamed pictures, those that were met so far."""
+        met = self.pictures.unreadable if isinstance(self.pictures, Streamed) else {}
+        return (*self.report.unreadable, *((self.names[number], why) for number, why in sorted(met.items())))
+
     def split(self, held_out: float, seed: int) -> tuple[Int64[np.ndarray, " a"], Int64[np.ndarray, " b"]]:
         """Indices for training and held-out indices, each ascending.
 

@@ -112,9 +112,11 @@ class Loader:
         self.dataset, self.indices, self.batch_size, self.seed = dataset, indices, batch, seed
         self.device = torch.device(device)
         self.slice = slice(rank * batch // world, (rank + 1) * batch // world)
-        self.ahead = Ahead(self.read, AHEAD)
+        streamed = isinstance(dataset.pictures, Streamed)
+        # Two at once: while the last pictures of one batch are decoded, the next one begins.
+        self.ahead = Ahead(self.read, AHEAD, 2 if streamed else 1)
         self.resident = None
-        if isinstance(dataset.pictures, Streamed):
+        if streamed:
             return
         if len(indices) * dataset.pictures[0].nbytes <= resident:
             self.resident = torch.from_numpy(dataset.pictures[indices]).to(self.device)

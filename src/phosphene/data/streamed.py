@@ -29,7 +29,7 @@ class Streamed:
         self.source, self.settings = source, settings
         self.threads = threads or os.cpu_count() or 1
         self.unreadable: dict[int, str] = {}
-        self._pool: ThreadPoolExecutor | None = None
+        self._pool = ThreadPoolExecutor(self.threads, "decoding")
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -79,13 +79,10 @@ class Streamed:
             else:
                 pixels[row] = np.atleast_3d(picture.pixels).transpose(2, 0, 1)
 
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.threads, "decoding")
         list(self._pool.map(one, range(len(numbers))))
         return pixels, good
 
     def close(self) -> None:
         """Ends the threads; they begin again when pictures are asked for."""
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-        self._pool = None
+        self._pool.shutdown()
+        self._pool = ThreadPoolExecutor(self.threads, "decoding")

@@ -58,8 +58,9 @@ class Watcher:
 class Outcome:
     """How a run ended: finished, or stopped by a signal and to be resumed. first: as seen by worker 0.
 
-    seconds: from the first step to the written model. waiting: the share of this process's in which training
-    waited for data. findings: what went wrong, since the run began. measured: what measuring came to.
+    seconds: from the first step to the written model. waiting: the share of this process's in which
+    training waited for data. findings: what went wrong, since the run began. measured: what measuring came
+    to. replaced: streamed pictures that could not be read, and the reasons; others stood in for them.
     """
 
     folder: RunFolder
@@ -71,6 +72,7 @@ class Outcome:
     waiting: float
     findings: tuple[Finding, ...] = ()
     measured: Summary | None = None
+    replaced: tuple[tuple[str, str], ...] = ()
 
 
 class Adapted(NamedTuple):
@@ -231,6 +233,7 @@ def fit(trainer: Trainer, folder: RunFolder, watcher: Watcher) -> Outcome:
         trainer.waited / seconds if seconds else 0.0,
         tuple(trainer.watch.found),
         measurement.summary(),
+        trainer.dataset.unreadable[len(trainer.dataset.report.unreadable) :],
     )
     if first:
         watcher.ends(outcome)
