@@ -84,7 +84,7 @@ def test_the_next_of_the_given_pictures_stands_in_for_an_unreadable_one(tmp_path
     loader = Loader(data, given, 8, 1, "cpu")
     rows = loader.batch(0)
     stands = {7: 38, 8: 38, 20: 38, 39: 11}
-    numbers = [stands.get(number, number) for number in given[indices(8, 8, 1, 0)].tolist()]
+    numbers = [stands.get(number, number) for number in map(int, given[indices(8, 8, 1, 0)])]
     assert rows.numbers.tolist() == numbers
     assert rows.labels is not None
     assert rows.labels.tolist() == [number % 3 for number in numbers]

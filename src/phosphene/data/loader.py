@@ -112,16 +112,15 @@ class Loader:
         self.dataset, self.indices, self.batch_size, self.seed = dataset, indices, batch, seed
         self.device = torch.device(device)
         self.slice = slice(rank * batch // world, (rank + 1) * batch // world)
-        streamed = isinstance(dataset.pictures, Streamed)
+        pictures, self.resident = dataset.pictures, None
         # Two at once: while the last pictures of one batch are decoded, the next one begins.
-        self.ahead = Ahead(self.read, AHEAD, 2 if streamed else 1)
-        self.resident = None
-        if streamed:
+        self.ahead = Ahead(self.read, AHEAD, 2 if isinstance(pictures, Streamed) else 1)
+        if isinstance(pictures, Streamed):
             return
-        if len(indices) * dataset.pictures[0].nbytes <= resident:
-            self.resident = torch.from_numpy(dataset.pictures[indices]).to(self.device)
+        if len(indices) * pictures[0].nbytes <= resident:
+            self.resident = torch.from_numpy(pictures[indices]).to(self.device)
         else:
-            read_at_random(dataset.pictures)
+            read_at_random(pictures)
 
     def batch(self, step: int) -> Rows:
         """The rows of a step."""

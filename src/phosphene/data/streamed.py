@@ -45,6 +45,10 @@ class Streamed:
         everything = np.arange(len(self), dtype=np.int64)
         return self.take(everything, np.atleast_1d(numbers))[0].reshape(*np.shape(numbers), *self.shape[1:])
 
+    def __array__(self, dtype: object = None, copy: bool | None = None) -> UInt8[np.ndarray, "n c h w"]:
+        """All of them, in memory."""
+        return self[:]
+
     def take(
         self, numbers: Int64[np.ndarray, " n"], order: Int64[np.ndarray, " b"]
     ) -> tuple[UInt8[np.ndarray, "b c h w"], Int64[np.ndarray, " b"]]:
