@@ -1,4 +1,4 @@
-"""What will be needed next, made by threads while the present one is used."""
+"""What will be needed next, made by one thread while the present one is used."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,18 +11,17 @@ class Ahead(Generic[T]):
     """make(n), make(n + 1), ... of a function of n alone: when n is taken, the next `depth` are begun.
 
     What is asked for out of turn is made then. An error of make is raised where its result is taken.
-    threads: how many are made at once.
     """
 
-    def __init__(self, make: Callable[[int], T], depth: int, threads: int = 1) -> None:
-        self._make, self._depth, self._threads = make, depth, threads
+    def __init__(self, make: Callable[[int], T], depth: int) -> None:
+        self._make, self._depth = make, depth
         self._coming: dict[int, Future[T]] = {}
         self._pool: ThreadPoolExecutor | None = None
 
     def take(self, number: int) -> T:
-        """make(number); starts the threads if there are none."""
+        """make(number); starts the thread if there is none."""
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._threads, "ahead")
+            self._pool = ThreadPoolExecutor(1, "ahead")
         near = range(number, number + self._depth + 1)
         for other in self._coming.keys() - set(near):
             self._coming.pop(other).cancel()
@@ -32,7 +31,7 @@ class Ahead(Generic[T]):
         return self._coming.pop(number).result()
 
     def close(self) -> None:
-        """Ends the threads, after what they are making now."""
+        """Ends the thread, after what it is making now."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
         self._pool = None

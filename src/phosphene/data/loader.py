@@ -113,8 +113,7 @@ class Loader:
         self.device = torch.device(device)
         self.slice = slice(rank * batch // world, (rank + 1) * batch // world)
         pictures, self.resident = dataset.pictures, None
-        # Two at once: while the last pictures of one batch are decoded, the next one begins.
-        self.ahead = Ahead(self.read, AHEAD, 2 if isinstance(pictures, Streamed) else 1)
+        self.ahead = Ahead(self.read, AHEAD)
         if isinstance(pictures, Streamed):
             return
         if len(indices) * pictures[0].nbytes <= resident:
