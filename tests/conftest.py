@@ -9,6 +9,10 @@ import pytest
 import torch
 from hypothesis import settings
 
+pytest.register_assert_rewrite("tests.browser")
+
+from tests.browser import browser as browser  # noqa: E402
+
 # Time limits of single examples say more about the machine than about the code.
 settings.register_profile("phosphene", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("phosphene")

@@ -51,14 +51,20 @@ def grid(*blocks: Block) -> Markup:
     return macro("grid", list(map(paragraph, blocks)))
 
 
+def pairs(strips: Sequence[Markup]) -> Markup:
+    """Short strips, as many side by side as there is room for."""
+    return macro("pairs", strips)
+
+
 def facts(pairs: Mapping[str, Cell]) -> Markup:
     """Names and values, a line each."""
     return macro("facts", [(name, cell(value)) for name, value in pairs.items()])
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], caption: Block = "") -> Markup:
-    """A table that scrolls inside its own box. A column of numbers (int, float, None, or text that begins as
-    a number does) is aligned right; give floats as text where their digits matter."""
+    """A table that scrolls inside its own box; on a phone, where it holds long text, its rows are cards. A
+    column of numbers (int, float, None, or text that begins as a number does) is aligned right; give floats
+    as text where their digits matter."""
     kinds = [_column([row[i] for row in rows]) for i in range(len(columns))]
     return macro("table", columns, [[cell(value) for value in row] for row in rows], kinds, caption)
 

@@ -106,7 +106,7 @@ def drawing(title: str, height: float = HEIGHT, width: float = WIDTH) -> Iterato
         matplotlib.rcParams.update(STYLE)
         sheet = Figure(figsize=(width, height), layout="constrained")
         axes = sheet.add_subplot()
-        axes.set_title(title)
+        axes.set_title(_short(title, 44))
         yield axes, finished
         finished.append(_svg(sheet, title))
 

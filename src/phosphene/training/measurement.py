@@ -261,6 +261,13 @@ class Measurement:
         self.board.numbers(step, {"measuring_share": line["measuring_share"]})
         self.count += 1
 
+    def close(self) -> None:
+        """Says in the log what measuring came to, measurements that did not end included."""
+        trainer = self.trainer
+        if trainer.elapsed:
+            share = round(trainer.horizon.measuring.spent / trainer.elapsed, 5)
+            append(self.folder.metrics, {"step": trainer.step, "measuring_share": share})
+
     def summary(self) -> Summary | None:
         """None for a run of no steps."""
         trainer = self.trainer

@@ -220,6 +220,7 @@ def fit(trainer: Trainer, folder: RunFolder, watcher: Watcher) -> Outcome:
             horizon.costs[CHECKPOINT] = trainer.aside(lambda: save(trainer, folder))
             if horizon.finished(trainer.step):
                 measuring.finish(stop)
+            measurement.close()
     announce(trainer, folder, watcher)
     seconds = trainer.elapsed - begun
     outcome = Outcome(
