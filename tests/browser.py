@@ -26,6 +26,11 @@ LOOK = """() => {
   const boxes = ".scroll, .strip, pre, svg, details:not([open])";
   const outside = (a, b) =>
     b.width && (b.left < a.left - 1 || b.right > a.right + 1 || b.top < a.top - 1 || b.bottom > a.bottom + 1);
+  const over = (t, u) => {
+    const a = t.getBoundingClientRect(), b = u.getBoundingClientRect();
+    return Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1
+      && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > Math.min(a.height, b.height) / 3;
+  };
   const name = e => (e.outerHTML || "").slice(0, 100);
   const all = [...document.body.querySelectorAll("*")];
   const charts = [...document.querySelectorAll("svg")];
@@ -38,6 +43,8 @@ LOOK = """() => {
     charts: charts.length,
     clipped: charts.flatMap(svg => [...svg.querySelectorAll("text")].filter(
       t => outside(svg.getBoundingClientRect(), t.getBoundingClientRect())).map(t => t.textContent)),
+    crowded: charts.flatMap(svg => { const some = [...svg.querySelectorAll("text")];
+      return some.filter((t, i) => some.slice(0, i).some(u => over(t, u))).map(t => t.textContent); }),
     small: all.filter(e => !e.closest("svg") && [...e.childNodes].some(n => n.nodeType == 3 && n.data.trim())
       && parseFloat(getComputedStyle(e).fontSize) < 11).map(name),
   };
@@ -51,8 +58,8 @@ class Look(NamedTuple):
     """What a browser sees of a page.
 
     overflow: CSS pixels that it is wider than the window. beyond: elements that end outside it and are in no
-    box that scrolls. broken: pictures that are not decoded. clipped: words of charts that leave their chart.
-    small: elements with letters below 11 CSS pixels.
+    box that scrolls. broken: pictures that are not decoded. clipped, crowded: words that leave
+    their chart, or lie on one another in it. small: elements with letters below 11 CSS pixels.
     """
 
     overflow: int
@@ -61,6 +68,7 @@ class Look(NamedTuple):
     broken: list[str]
     charts: int
     clipped: list[str]
+    crowded: list[str]
     small: list[str]
 
 
@@ -105,7 +113,7 @@ def sound(browser: Browser, path: Path) -> Look:
     for width in (DESKTOP, PHONE):
         with opened(browser, path, width) as (page, said):
             seen = look(page)
-            fine = Look(0, [], seen.pictures, [], seen.charts, [], [])
+            fine = Look(0, [], seen.pictures, [], seen.charts, [], [], [])
             assert (width, seen) == (width, fine)
             closed = page.locator("details:not([open])").count()
             for one in page.locator("details > summary").all():

@@ -55,7 +55,8 @@ def test_long_words_many_pictures_and_wide_tables(browser, tmp_path):
         ('<div style="width: 500px">wide</div>', "beyond"),
         ('<img src="data:image/png;base64,AAAA" alt="no picture">', "broken"),
         ('<p style="font-size: 7px">small</p>', "small"),
-        ('<svg width="50" height="20"><text x="30" y="15">too long for it</text></svg>', "clipped"),
+        ('<svg viewBox="0 0 50 20"><text x="30" y="15">too long for it</text></svg>', "clipped"),
+        ('<svg viewBox="0 0 90 40"><text y="20">one</text><text y="24">two</text></svg>', "crowded"),
     ],
 )
 def test_what_is_wrong_is_seen(browser, tmp_path, bad, field):

@@ -60,7 +60,7 @@ def real(recipe: Recipe, data: str | Path | None) -> Real:
     if not Path(source).is_dir() and source not in BUNDLED:
         raise ValueError(f"data {source}: no such folder; where the run's pictures are now: --data FOLDER")
     dataset = prepare(find(source), settings.size, settings.fit, settings.channels)
-    training, held_out = dataset.split(settings.held_out, recipe.training.seed)
+    training, held_out = dataset.split(settings.held_out)
     return Real(dataset, training, held_out, source)
 
 

@@ -202,11 +202,12 @@ def intervals(title: str, dots: Sequence[Dot], *, x: str, mark: str = "floor", c
 
 
 def _logarithmic(axes: Axes, x: bool, y: bool) -> None:
-    """Logarithmic axes with plain numbers at 1, 2 and 5 of each decade."""
+    """Logarithmic axes with plain numbers at 1, 2 and 5 of each decade, or where these are many at 1."""
     for yes, set_scale, axis in ((x, axes.set_xscale, axes.xaxis), (y, axes.set_yscale, axes.yaxis)):
         if yes:
             set_scale("log")
-            axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
+            low, high = axis.get_view_interval()
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 1000 else (1,), numticks=8))
             axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             axis.set_minor_formatter(NullFormatter())
 

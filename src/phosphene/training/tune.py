@@ -119,7 +119,7 @@ def batches(
 
 def within(recipe: Recipe, data: Dataset) -> int:
     """The recipe's batch, or as many pictures as there are to train on."""
-    training, _ = data.split(recipe.data.held_out, recipe.training.seed)
+    training, _ = data.split(recipe.data.held_out)
     return min(recipe.training.batch, len(training))
 
 

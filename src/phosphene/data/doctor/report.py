@@ -15,7 +15,7 @@ from phosphene.pages.page import Block, Section, macro, page
 from phosphene.pictures.fitting import fit
 from phosphene.pictures.opening import open_picture
 
-SIDE = 96  # pixels of a preview
+SIDE, PAIR = 96, 80  # pixels of a preview, and of one beside another
 CLUSTERS, TOGETHER = 24, 6  # groups of copies that are shown, and pictures of each
 ODD = 24
 RANDOM = 24
@@ -168,7 +168,7 @@ def _copies(about: Diagnosis, look: _Looking) -> Section | None:
     for cluster in sorted(about.clusters, key=lambda cluster: cluster.kind == "same bytes")[:CLUSTERS]:
         names = cluster.names[:TOGETHER]
         captions = [clean(name) + (" (mirrored)" if name in cluster.mirrored else "") for name in names]
-        shown = [look.whole(name) for name in names]
+        shown = [look.whole(name, PAIR) for name in names]
         groups.append(blocks.strip(shown, captions, caption=_about_cluster(cluster)))
     left = len(about.clusters) - CLUSTERS
     more = [f"and {left:,} groups more, in the JSON."] if left > 0 else []
