@@ -43,6 +43,11 @@ def test_long_words_many_pictures_and_wide_tables(browser, tmp_path):
         blocks.pairs([blocks.strip(images[2:8], names[2:8])] * 7),
         blocks.details(word, blocks.table(["a"], [[word]])),
         charts.lines(word, [charts.Series(word, [1e-9, 2e9], [3e-9, 4e9])], x=word, y=word),
+        charts.intervals(
+            "sliced-Wasserstein-random-conv-af969db9",
+            [charts.Dot(f"runs/demo/evaluation.json {i}", 7e-5, -4e-4, 9e-4, 2e-4) for i in range(3)],
+            x="value and interval of 95%",
+        ),
         charts.bars("t", names[:9], [1.0] * 9, x="pictures"),
     ]
     sections = [Section(f"{word} {i}", parts) for i in range(3)]

@@ -200,7 +200,7 @@ def nearest(evaluation: Evaluation, made: UInt8[np.ndarray, "n c h w"], data: Re
         words = f"{near.name}{', mirrored' if near.flipped else ''}, ratio {near.ratio:.2f}"
         if near.copied:
             words += ", counts as a copy"
-        pairs.append(blocks.strip(both, [f"sample {near.sample}", words], alt=near.name, side=80))
+        pairs.append(blocks.strip(both, [f"sample {near.sample}", words], alt=near.name))
     text = (
         "Each sample (left) beside the training picture nearest to it (right), the most alike first. Ratio: "
         "its distance over that of the second nearest; below 1/3 it counts as a copy, as it does where it is "
