@@ -61,8 +61,8 @@ def main() -> None:
         [
             "`asked` and `taken` are shares of the time from the first step to the written model, the last "
             "measurement included.",
-            "Held-out losses are looked at by every third measurement and by the last; features of real "
-            "pictures are computed once a process.",
+            "Held-out losses are looked at by every third measurement and by the last, where they take half "
+            "of the share at most; features of real pictures are computed once a process.",
             *(f"{name}: {kind} {cost}, {share} of a measurement" for name, kind, cost, share in costs),
         ],
     )

@@ -37,7 +37,7 @@ def main() -> None:
                 settings = SETTINGS | {"data.flip": False, "data.source": place, "data.size": 32} | more
                 recipe = changed(RECIPES["ddpm"], settings | {"training.batch": 64})
                 trainer = build(recipe, data, torch.device("cpu"), Workers())
-                training, _ = data.split(recipe.data.held_out, recipe.training.seed)
+                training, _ = data.split(recipe.data.held_out)
                 trainer.loader = Loader(data, training, 64, 0, "cpu", resident=resident)
                 prepared = 0.0
                 make = trainer.batch

@@ -9,6 +9,10 @@ import pytest
 import torch
 from hypothesis import settings
 
+pytest.register_assert_rewrite("tests.browser")
+
+from tests.browser import browser as browser  # noqa: E402
+
 # Time limits of single examples say more about the machine than about the code.
 settings.register_profile("phosphene", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("phosphene")
@@ -72,11 +76,11 @@ def small(*more: str) -> list[str]:
     return [word for assignment in (*SMALL, *more) for word in ("--set", assignment)]
 
 
-def trained(out: Path, images: int) -> Path:
+def trained(out: Path, images: int, *more: str) -> Path:
     """A run of the small network on the digits, made through Python."""
     import phosphene
     from phosphene.recipes.settings import parse_assignment
 
-    settings = dict(map(parse_assignment, SMALL))
+    settings = dict(map(parse_assignment, (*SMALL, *more)))
     phosphene.train("digits", out=out, images=images, batch=64, settings=settings, progress=False)
     return out

@@ -33,8 +33,8 @@ def evaluation(evaluated: Path) -> Evaluation:
 
 @pytest.fixture(scope="session")
 def other(evaluated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Another run on the same data, evaluated in the same way."""
-    place = trained(tmp_path_factory.mktemp("runs") / "two", 1280)
+    """Another run on the same data, of another seed, evaluated in the same way."""
+    place = trained(tmp_path_factory.mktemp("runs") / "two", 1280, "training.seed=1")
     phosphene.evaluate(place, progress=False, **QUICK)
     return place
 

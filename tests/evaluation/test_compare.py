@@ -8,6 +8,7 @@ import pytest
 from phosphene.evaluation import compare as comparing
 from phosphene.evaluation import side_by_side
 from phosphene.evaluation.record import Evaluation, Figure
+from tests.browser import sound
 
 ABOUT = {"about": "a", "function": "f", "better": "lower"}
 
@@ -53,7 +54,8 @@ def test_the_best_is_named_where_there_is_one():
     assert [row.best for row in rows] == [1, 2, None, None]
 
 
-def test_two_runs_on_equal_footing(evaluated, other, evaluation, tmp_path, cli):
+def test_two_runs_on_equal_footing(evaluated, other, evaluation, tmp_path, cli, browser):
+    """Of different seeds: both hold out the same pictures."""
     comparison = comparing.compare([evaluated, other])
     assert comparison.names == ("one", "two")
     assert [row.name for row in comparison.rows] == [figure.name for figure in evaluation.figures]
@@ -63,6 +65,7 @@ def test_two_runs_on_equal_footing(evaluated, other, evaluation, tmp_path, cli):
     said = cli("compare", evaluated, other, "--out", tmp_path / "page.html")
     assert said.code == 0, said.err
     html = (tmp_path / "page.html").read_text()
+    sound(browser, tmp_path / "page.html")
     for row in comparison.rows:
         for words in side_by_side.cells(row):
             assert words in html

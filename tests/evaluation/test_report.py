@@ -9,6 +9,7 @@ import phosphene
 from phosphene.evaluation import chapters, cost
 from phosphene.evaluation.record import read
 from phosphene.pages import blocks
+from tests.browser import PHONE, opened, sound
 from tests.pages.test_pages import Seen
 
 
@@ -127,3 +128,40 @@ def test_curves_are_thinned_to_means():
     thin = chapters.thinned(points)
     assert len(thin) == 250
     assert thin[0] == (1.5, 1.5)
+
+
+def test_in_a_browser(browser, html, evaluated):
+    """With all its pictures: samples, nearest pairs, trajectories, training pictures; and its charts."""
+    seen = sound(browser, evaluated / "report.html")
+    assert seen.pictures == html.count("<img ") > 100
+    assert seen.charts == html.count("<svg ") > 5
+
+
+def test_on_a_phone_every_figure_is_read_without_scrolling_sideways(browser, evaluated, evaluation):
+    """Rows of tables are cards: each cell lies between the edges of the window."""
+    with opened(browser, evaluated / "report.html", PHONE) as (page, _):
+        cells = page.locator("#figures table.cards td:not(:empty)")
+        boxes = [box for one in cells.all() if (box := one.bounding_box()) is not None]
+        firsts = page.locator("#figures .cards td:first-child").all_inner_texts()
+        names = [words.split()[0] for words in firsts if words]  # none of what is closed
+    assert {figure.name.split()[0] for figure in evaluation.figures} <= set(names)
+    assert all(box["x"] >= 0 and box["x"] + box["width"] <= PHONE for box in boxes)
+
+
+def test_what_was_measured_along_the_way_is_drawn_once_with_its_interval():
+    log = [
+        {
+            "step": s,
+            "measured": {"kd_a": 0.1 * s, "kd_a_low": 0.0, "kd_a_high": 1.0, "copied": 0.0, "kd_low": 3.0},
+        }
+        for s in (1, 2, 3)
+    ]
+    charts = chapters.measured(log)
+    titles = [re.search(r'aria-label="([^"]*)"', chart)[1] for chart in charts]  # type: ignore[index]
+    assert titles == ["kd_a", "copied", "kd_low"]  # kd_low is no end of an interval: there is no kd
+
+
+def test_the_share_of_measuring_is_the_logs_last(copy):
+    log = copy / "log" / "metrics.jsonl"
+    log.write_text(log.read_text() + json.dumps({"step": 10, "measuring_share": 0.0437}) + "\n")
+    assert "4.4% (5.0% at most was asked)" in phosphene.report(copy, threads=1).read_text()

@@ -10,6 +10,7 @@ from phosphene.lessons.run import run
 from phosphene.lessons.shown import Claim
 from phosphene.lessons.source import lessons, parse
 from phosphene.lessons.written import notebook
+from tests.browser import sound
 
 NOTEBOOKS = Path(__file__).parents[2] / "docs" / "lessons"
 TEXT = '''# %% [markdown]
@@ -65,12 +66,14 @@ def test_an_error_names_its_line():
 
 
 @pytest.mark.parametrize("name", lessons())
-def test_every_claim_holds(name, tmp_path):
+def test_every_claim_holds_and_its_page_is_sound_in_a_browser(name, tmp_path, browser):
     lesson = phosphene.explain(name)
     assert lesson.claims, "a lesson claims something"
     for claim in lesson.claims:
         assert claim.holds, f"{claim.words} {claim.seen}"
-    page = lesson.save(tmp_path / "page.html").read_text()
+    saved = lesson.save(tmp_path / "page.html")
+    sound(browser, saved)
+    page = saved.read_text()
     assert "<script" not in page
     assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org", "")
 

@@ -27,7 +27,7 @@ BATCH, STEPS = 32, 24
 
 def recipe(*assignments: str, **settings: Any) -> Recipe:
     fixed = {"data.source": "digits", "data.held_out": 0.1, "training.batch": BATCH}
-    fixed |= {"training.images": STEPS * BATCH, "training.checkpoint": 0.2}
+    fixed |= {"training.images": STEPS * BATCH, "training.checkpoint": 0.2, "training.precision": "fp32"}
     values = dict(map(parse_assignment, (*SMALL, *OFTEN, *assignments)))
     return changed(FLOW, fixed | values | {f"training.{name}": value for name, value in settings.items()})
 
@@ -42,7 +42,7 @@ def by_hand(run: Path, best: bool = False) -> tuple[dict[str, float], torch.Tens
     training, held_out = data.split(0.1, 0)
     beside = evenly(training, 40)
     assert data.labels is not None
-    made = phosphene.load(run, best=best).sample(
+    made = phosphene.load(run, best=best, precision="fp32").sample(
         40,
         seed=0,
         label=[int(label) for label in data.labels[beside]],

@@ -16,7 +16,8 @@ from phosphene.measures.features.fixed import pixels, random_convolutions
 from phosphene.measures.memorisation import views
 from phosphene.pictures.pixels import to_bytes
 from phosphene.recipes.settings import changed
-from phosphene.training import figures, metrics
+from phosphene.training import figures, held_out, metrics
+from phosphene.training.held_out import held_out_loss
 from phosphene.training.measurement import MOST, suited
 from phosphene.training.train import build, resume, start
 from phosphene.training.workers import Workers
@@ -197,9 +198,10 @@ def test_140_pictures_learnt_by_heart_are_flagged(tmp_path):
 
 def test_how_many_pictures_suit_a_run():
     """Steps of 32 in 0.096 s ask the network for a picture in 1 ms, 8 ms in 8 solver steps. Twelve looks
-    at n pictures in half of 5% of T seconds: 12 n 0.008 = 0.025 T."""
+    at n pictures in half of 5% of T seconds: 12 n 0.008 = 0.025 T; one look: n 0.008 = 0.025 T."""
     data = prepare(find("digits"))
-    for seconds, pictures in ((10.0, 64), (490.0, 64), (492.0, 128), (1966.0, 256), (1e9, MOST)):
+    few = ((1.0, 16), (10.0, 16), (10.3, 32), (20.4, 32), (20.5, 64))
+    for seconds, pictures in (*few, (490.0, 64), (492.0, 128), (1966.0, 256), (1e9, MOST)):
         wanted = recipe("training.measure_share=0.05", f"training.budget={seconds}", images=None)
         wanted = changed(wanted, {"data.size": 8, "training.measure_pictures": None})
         trainer = build(wanted, data, torch.device("cpu"), Workers())
@@ -209,3 +211,16 @@ def test_how_many_pictures_suit_a_run():
         trainer.horizon.recent.extend([1.0] * 50)
         assert suited(trainer) == pictures  # chosen once
         assert trainer.horizon.measuring.state()["pictures"] == pictures
+
+
+def test_what_held_out_losses_ask_of_the_network():
+    """The answers counted as they are given: those of the longest piece and of all pieces."""
+    wanted = changed(recipe(images=2 * BATCH), {"data.size": 8, "data.held_out": 0.05})
+    trainer = build(wanted, prepare(find("digits")), torch.device("cpu"), Workers())
+    answers: list[int] = []
+    for network in (trainer.network, trainer.shadow.network):
+        network.register_forward_hook(lambda _, given, __: answers.append(len(given[0])))
+    so_far = [sum(answers) for _ in held_out_loss(trainer)]
+    longest, everything = held_out.asked(trainer)
+    assert max(np.diff([*so_far, sum(answers)])) == longest == 8 * 64
+    assert sum(answers) == everything == 8 * (64 + len(trainer.held_out) + 64)

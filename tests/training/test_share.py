@@ -171,6 +171,45 @@ def test_a_run_of_pictures_gets_its_held_out_loss_however_short_it_is():
         assert fake.parts == [(HELD_OUT, SAMPLES) if pieces else (SAMPLES, HELD_OUT)]
 
 
+def held_out_asks(trainer: Bare, fake: Fake) -> Measuring:
+    """512 answers of the network in the longest piece of held-out losses, 3,072 in all."""
+    return Measuring(trainer, fake.pieces, asked=(512, 3072))
+
+
+def test_a_short_run_leaves_held_out_losses_out_and_is_measured():
+    """46 steps of 32 in 2.6 s each: 6 s may be spent, held-out losses take 83 s, samples 8 times 0.35 s.
+
+    3,072 answers of 96 a step are 32 steps; they pay from 1,280 steps on, where half of 5% is 32 steps.
+    """
+    changes = {"training.batch": 32, "training.budget": 120.0}
+    for steps, parts in ((46, (SAMPLES,)), (1279, (SAMPLES,)), (1281, (SAMPLES, HELD_OUT))):
+        trainer = Bare(Share(0.05, 10.0), changed(FLOW, changes), steps)
+        fake = Fake(trainer, [0.35], 8)
+        measuring = held_out_asks(trainer, fake)
+        for _ in range(steps):
+            trainer.takes(2.6)
+            measuring.between(never)
+        measuring.finish(never)
+        share = trainer.horizon.measuring
+        assert fake.parts[0] == parts
+        assert share.count >= 2
+        assert share.spent <= 0.05 * trainer.elapsed
+
+
+def test_the_first_piece_of_held_out_losses_waits_until_the_share_holds_what_it_asks():
+    """512 answers are 5.33 steps of 32, which 5% holds after 107 steps; then 8 pieces of 1 s."""
+    trainer = Bare(
+        Share(0.05, 1.0), changed(FLOW, {"training.batch": 32, "training.images": 3200 * 32}), 3200
+    )
+    fake = Fake(trainer, [1.0], 8)
+    measuring = held_out_asks(trainer, fake)
+    while not fake.done:
+        trainer.takes(1.0)
+        measuring.between(never)
+    assert trainer.elapsed == 1.0 + math.ceil(512 / 96 / 0.05 - 512 / 96)
+    assert HELD_OUT in fake.parts[0]
+
+
 def test_no_share_measures_nothing():
     _, fake, _ = run(0.0, [1.0] * 100, [0.1], 3)
     assert fake.begun == []

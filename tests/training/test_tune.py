@@ -34,8 +34,17 @@ def test_a_batch_is_halved_while_steps_are_few_and_speed_is_kept(wanted, budget,
     assert batch_for(BUSY, wanted, budget) == batch
 
 
-def test_a_batch_that_was_not_measured_is_left():
+def test_a_batch_larger_than_all_that_was_measured_is_left():
     assert batch_for(BUSY[:1], 128, 1.0) == 128
+
+
+@pytest.mark.parametrize(("fixed", "batch"), [(0.0, 8), (0.001, 16), (0.01, 64)])
+def test_batches_between_two_that_were_measured_lie_on_the_line_through_them(fixed, batch):
+    """Steps of fixed + batch / 1000 seconds. With 1 ms beside them 8 pictures are made at 889 a second, 16 at
+    941, 128 at 992, nine tenths of which are 893; with 10 ms 32 at 762, 64 at 865, 128 at 928: 835."""
+    seen = [Measured(b, fixed + b / 1000, MB) for b in (8, 128)]
+    assert batch_for(seen, 128, 10.0) == batch
+    assert batch_for([*seen, Measured(64, 0.09, MB)], 128, 10.0) == 128  # what was measured counts
 
 
 @pytest.mark.parametrize(

@@ -61,14 +61,17 @@ class Dataset:
         met = self.pictures.unreadable if isinstance(self.pictures, Streamed) else {}
         return (*self.report.unreadable, *((self.names[number], why) for number, why in sorted(met.items())))
 
-    def split(self, held_out: float, seed: int) -> tuple[Int64[np.ndarray, " a"], Int64[np.ndarray, " b"]]:
+    def split(
+        self, held_out: float, seed: int = 0
+    ) -> tuple[Int64[np.ndarray, " a"], Int64[np.ndarray, " b"]]:
         """Indices for training and held-out indices, each ascending.
 
         A picture's side follows from a hash of its pixels: equal pictures are on the same side, and no
         picture changes sides when others join. Streamed pictures are not looked at: their names stand for
         them, so copies under two names may be on two sides. About a share `held_out` in [0, 1) is held out;
-        where that is none and held_out > 0, one picture is. Raises ValueError for another share or if
-        nothing is left to train on.
+        where that is none and held_out > 0, one picture is. Runs hold out the same pictures whatever their
+        own seed, so that they can be compared; seed: of another split. Raises ValueError for another share
+        or if nothing is left to train on.
         """
         if not 0 <= held_out < 1:
             raise ValueError(f"held_out {held_out}: give a share of at least 0 and below 1")

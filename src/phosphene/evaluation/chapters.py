@@ -29,6 +29,7 @@ CURVES: Mapping[str, tuple[str, bool]] = {
 """Columns of the log, their titles, and whether the axis is logarithmic."""
 
 POINTS = 300  # of a curve: more cannot be seen
+ENDS = ("low", "high")  # of an interval, as the log names them: NAME_low
 
 Lines = Sequence[Mapping[str, Any]]
 
@@ -144,25 +145,38 @@ def curves(log: Lines, evaluation: Evaluation | None) -> Section:
         parts.append(charts.lines("Held-out loss by noise level", lines, x="step", y="loss"))
     if evaluation is not None and evaluation.levels:
         parts.append(by_level(evaluation))
-    parts += measured(log)
-    return Section("Training", [blocks.grid(*parts)] if parts else ["The log holds no step."])
+    if not parts:
+        return Section("Training", ["The log holds no step."])
+    along = measured(log)
+    more = [blocks.heading("Measured along the way"), blocks.grid(*along)] if along else []
+    return Section("Training", [blocks.grid(*parts), *more])
 
 
 def measured(log: Lines) -> list[Markup]:
-    """The cheap figures that were measured during training, a chart each."""
+    """The cheap figures that were measured during training, a chart each, with its interval where it has
+    one."""
     lines = [line for line in log if isinstance(line.get("measured"), dict)]
     names = dict.fromkeys(name for line in lines for name in line["measured"])
+    ends = {f"{name}_{end}" for name in names for end in ENDS}
     found = []
-    for name in list(names)[:12]:
-        points = [
-            (line["step"], line["measured"][name])
-            for line in lines
-            if isinstance(line["measured"].get(name), int | float)
-        ]
-        if points:
-            series = charts.Series(name, *_columns(thinned(points)), points=True)
-            found.append(charts.lines(f"{name}, during training", [series], x="step", y=name))
+    for name in names:
+        if name in ends or not (points := _points(lines, name)):
+            continue
+        low, high = (_points(lines, f"{name}_{end}") for end in ENDS)
+        whole = len(low) == len(high) == len(points)
+        band = [_columns(thinned(end))[1] for end in (low, high)] if whole else [None, None]
+        series = charts.Series(name, *_columns(thinned(points)), *band, points=True)
+        found.append(charts.lines(name, [series], x="step", y=""))
     return found
+
+
+def _points(lines: Lines, name: str) -> list[tuple[int, float]]:
+    """Steps and values of a figure that was measured during training."""
+    return [
+        (line["step"], line["measured"][name])
+        for line in lines
+        if isinstance(line["measured"].get(name), int | float)
+    ]
 
 
 def thinned(points: Sequence[tuple[int | float, int | float]]) -> list[tuple[float, float]]:
@@ -186,7 +200,7 @@ def nearest(evaluation: Evaluation, made: UInt8[np.ndarray, "n c h w"], data: Re
         words = f"{near.name}{', mirrored' if near.flipped else ''}, ratio {near.ratio:.2f}"
         if near.copied:
             words += ", counts as a copy"
-        pairs.append(blocks.strip(both, [f"sample {near.sample}", words], alt=near.name, side=80))
+        pairs.append(blocks.strip(both, [f"sample {near.sample}", words], alt=near.name))
     text = (
         "Each sample (left) beside the training picture nearest to it (right), the most alike first. Ratio: "
         "its distance over that of the second nearest; below 1/3 it counts as a copy, as it does where it is "
@@ -198,11 +212,7 @@ def nearest(evaluation: Evaluation, made: UInt8[np.ndarray, "n c h w"], data: Re
         f"{blocks.number(100 * (figure.floor or 0))}% of held-out pictures do"
         for figure in share
     ]
-    return Section("Nearest training pictures", [text, *words, _pairs(pairs)])
-
-
-def _pairs(pairs: Sequence[Markup]) -> Markup:
-    return Markup('<div class="pairs">{}</div>').format(Markup("").join(pairs))
+    return Section("Nearest training pictures", [text, *words, blocks.pairs(pairs)])
 
 
 def findings(log: Lines) -> list[Markup]:
@@ -295,17 +305,7 @@ def evaluate_command(root: Path, evaluation: Evaluation) -> str:
     """The command with all options that make the same figures."""
     asked = evaluation.asked
     words = ["phosphene", "evaluate", str(root), "--data", evaluation.source]
-    for name in (
-        "count",
-        "seed",
-        "reference",
-        "solver",
-        "steps",
-        "guidance",
-        "likelihood",
-        "flow",
-        "tolerance",
-    ):
+    for name in MEASURES:
         if getattr(asked, name) is not None:
             words += [f"--{name}", str(getattr(asked, name))]
     for encoder in asked.encoders:

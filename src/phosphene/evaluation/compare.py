@@ -102,7 +102,11 @@ EQUAL: Sequence[tuple[str, Callable[[Evaluation], object], str]] = (
     ),
     ("samples", lambda e: e.asked.count, "figures depend on the count; evaluate with one --count"),
     ("seed", lambda e: e.asked.seed, "other reference pictures are drawn; evaluate with one --seed"),
-    ("reference", lambda e: _reference(e), "evaluate with one --reference"),
+    (
+        "reference",
+        lambda e: _reference(e),
+        "evaluate with one --reference runs that hold out the same pictures (data.held_out)",
+    ),
     ("encoders", lambda e: ", ".join(_encoders(e)), "evaluate with the same --encoder"),
     ("ELBO pictures", lambda e: e.asked.likelihood, "evaluate with one --likelihood"),
     ("ODE pictures", lambda e: e.asked.flow, "evaluate with one --flow"),

@@ -159,12 +159,11 @@ def time_and_energy(known: Known, prices: Prices, measured: float | None) -> Sec
     seconds = 0.0 if origin is None else origin.seconds
     assumed = power(prices, known.generator.device.type, measured)
     spent = cost(seconds, assumed, prices)
-    measuring = sum(float(line.get("measuring_seconds", 0)) for line in known.log)
+    shares = [float(line["measuring_share"]) for line in known.log if "measuring_share" in line]
+    asked = known.recipe.training.measure_share
     facts: dict[str, blocks.Cell] = {
         "training": f"{seconds:,.0f} s ({spent.hours:.3f} hours)",
-        "of that measuring": f"{measuring:,.1f} s ({measuring / seconds:.1%})"
-        if seconds and measuring
-        else None,
+        "of that measuring": f"{shares[-1]:.1%} ({asked:.1%} at most was asked)" if shares else None,
         "energy, estimated": f"{spent.kwh:.4f} kWh",
         "cost, estimated": f"{spent.money:.4f} {prices.currency}",
     }

@@ -61,7 +61,7 @@ def real(recipe: Recipe, data: str | Path | None) -> Real:
     if not there(source):
         raise ValueError(f"data {source}: no such folder; where the run's pictures are now: --data FOLDER")
     dataset = load(settings.model_copy(update={"source": source}))
-    training, held_out = dataset.split(settings.held_out, recipe.training.seed)
+    training, held_out = dataset.split(settings.held_out)
     return Real(dataset, training, held_out, source)
 
 

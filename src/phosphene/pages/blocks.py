@@ -18,6 +18,7 @@ Kind = Literal["plain", "good", "warning", "bad"]
 Cell = Block | int | float | None
 
 SIDE = 64  # CSS pixels that the larger side of a small picture is shown at, at least
+PHONE = 60  # characters of a row that a phone shows, with some scrolling
 LONG = 40  # characters from which a column's text may wrap
 
 
@@ -51,16 +52,24 @@ def grid(*blocks: Block) -> Markup:
     return macro("grid", list(map(paragraph, blocks)))
 
 
+def pairs(strips: Sequence[Markup]) -> Markup:
+    """Short strips, as many side by side as there is room for."""
+    return macro("pairs", strips)
+
+
 def facts(pairs: Mapping[str, Cell]) -> Markup:
     """Names and values, a line each."""
     return macro("facts", [(name, cell(value)) for name, value in pairs.items()])
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], caption: Block = "") -> Markup:
-    """A table that scrolls inside its own box. A column of numbers (int, float, None, or text that begins as
-    a number does) is aligned right; give floats as text where their digits matter."""
+    """A table that scrolls inside its own box; where it is much wider than a phone, its rows are cards there.
+    A column of numbers (int, float, None, or text that begins as a number does) is aligned right; give floats
+    as text where their digits matter."""
     kinds = [_column([row[i] for row in rows]) for i in range(len(columns))]
-    return macro("table", columns, [[cell(value) for value in row] for row in rows], kinds, caption)
+    cells = [[cell(value) for value in row] for row in rows]
+    longest = [max(map(_length, column), default=0) for column in zip(columns, *cells, strict=True)]
+    return macro("table", columns, cells, kinds, sum(longest) > PHONE, caption)
 
 
 def figure(body: Markup, caption: Block = "") -> Markup:
@@ -163,6 +172,10 @@ def _alike(other: float, value: float, digits: int) -> str:
         return number(other, digits)
     size = math.floor(math.log10(abs(value)))
     return f"{other:,.{max(0, digits - 1 - size)}f}" if -5 <= size < 9 else f"{other:.{digits - 1}e}"
+
+
+def _length(words: Block) -> int:
+    return len(Markup(words).striptags())
 
 
 def _column(cells: Sequence[Cell]) -> str:

@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from phosphene.pages.page import Block, macro
 
@@ -42,14 +42,10 @@ STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "phosphene",
     "font.size": 10.5,
-    "axes.titlesize": 11,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": COLOUR["quiet"],
     "axes.labelcolor": COLOUR["quiet"],
-    "axes.titlecolor": COLOUR["ink"],
     "axes.facecolor": "none",
     "axes.grid": True,
     "axes.axisbelow": True,
@@ -106,7 +102,8 @@ def drawing(title: str, height: float = HEIGHT, width: float = WIDTH) -> Iterato
         matplotlib.rcParams.update(STYLE)
         sheet = Figure(figsize=(width, height), layout="constrained")
         axes = sheet.add_subplot()
-        axes.set_title(title)
+        # At the chart's left edge, above everything: there is room for it, whatever stands left of the axes.
+        sheet.suptitle(_short(title, 48), x=0.01, ha="left", color=COLOUR["ink"], weight="bold", size=11)
         yield axes, finished
         finished.append(_svg(sheet, title))
 
@@ -194,6 +191,7 @@ def intervals(title: str, dots: Sequence[Dot], *, x: str, mark: str = "floor", c
                 axes.plot([dot.mark], [place], "d", color=SERIES[1], label=_short(mark) if new else None)
         axes.set_yticks(range(len(dots)), [_short(dot.name) for dot in dots])
         axes.set_ylim(len(dots) - 0.5, -0.5)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.grid(visible=False, axis="y")
         axes.set_xlabel(_short(x, 40))
         if any(dot.mark is not None for dot in dots):
@@ -202,11 +200,12 @@ def intervals(title: str, dots: Sequence[Dot], *, x: str, mark: str = "floor", c
 
 
 def _logarithmic(axes: Axes, x: bool, y: bool) -> None:
-    """Logarithmic axes with plain numbers at 1, 2 and 5 of each decade."""
+    """Logarithmic axes with plain numbers at 1, 2 and 5 of each decade, or where these are many at 1."""
     for yes, set_scale, axis in ((x, axes.set_xscale, axes.xaxis), (y, axes.set_yscale, axes.yaxis)):
         if yes:
             set_scale("log")
-            axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
+            low, high = axis.get_view_interval()
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 1000 else (1,), numticks=8))
             axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             axis.set_minor_formatter(NullFormatter())
 

@@ -21,6 +21,13 @@ COMPARED = 64  # of them also shown to the live weights, and as many training pi
 ROWS = 32  # pictures a piece
 
 
+def asked(trainer: Trainer) -> tuple[int, int]:
+    """How many answers of the network the longest piece takes, and all pieces."""
+    held_out, training = len(trainer.held_out), len(trainer.loader.indices)
+    live = LEVELS * min(held_out, COMPARED)
+    return live, live + LEVELS * (min(held_out, PICTURES) + min(training, COMPARED))
+
+
 @torch.no_grad()
 def held_out_loss(trainer: Trainer) -> Generator[str, None, dict[str, Any]]:
     """Pieces of a measurement; the line of the log comes of them. The run's watch hears of it too."""

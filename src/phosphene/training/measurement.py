@@ -44,7 +44,8 @@ REAL = 512  # training pictures, and held-out ones, whose features are compared 
 SEARCHED = 10_000  # training pictures among which copies are looked for
 SMALL = 16  # pixels a side at which they are looked for
 SHOWN = 64  # pictures of a sheet
-FEWEST, MOST, LOOKS = 64, 512, 12
+FEWEST, USUAL, MOST = 16, 64, 512  # pictures that are made for a measurement
+LOOKS = 12  # that a run should have with more than the usual number
 NAMED = 3  # training pictures that are named when they were copied
 SOLVER = "dpmpp_2m"
 REFERENCE = "reference"
@@ -260,6 +261,13 @@ class Measurement:
         self.board.numbers(step, {"measuring_share": line["measuring_share"]})
         self.count += 1
 
+    def close(self) -> None:
+        """Says in the log what measuring came to, measurements that did not end included."""
+        trainer = self.trainer
+        if trainer.elapsed:
+            share = round(trainer.horizon.measuring.spent / trainer.elapsed, 5)
+            append(self.folder.metrics, {"step": trainer.step, "measuring_share": share})
+
     def summary(self) -> Summary | None:
         """None for a run of no steps."""
         trainer = self.trainer
@@ -269,21 +277,23 @@ class Measurement:
 
 
 def suited(trainer: Trainer) -> int:
-    """How many pictures are made: what the recipe says, or as many as can be made LOOKS times in half of the
-    share. A run chooses once."""
+    """How many pictures are made: what the recipe says; or the usual number, more if LOOKS times as many can
+    be made in half of the share, fewer if they cannot be made once. A run chooses once."""
     settings, horizon = trainer.recipe.training, trainer.horizon
     share, step = horizon.measuring, horizon.plain
     if settings.measure_pictures is not None:
         share.pictures = settings.measure_pictures
     elif share.pictures is None:
-        share.pictures = FEWEST
+        share.pictures = USUAL
         left = horizon.left(trainer.step, trainer.elapsed)
         if step and left is not None:
             # A step asks the network for a batch, and its gradients take as long as two more.
             each = step / (3 * settings.batch) * settings.measure_steps
-            most = share.limit * (trainer.elapsed + left) / 2 / LOOKS / each
-            while share.pictures * 2 <= min(most, MOST):
+            most = share.limit * (trainer.elapsed + left) / 2 / each
+            while share.pictures * 2 * LOOKS <= min(most, MOST * LOOKS):
                 share.pictures *= 2
+            while share.pictures > max(most, FEWEST):
+                share.pictures //= 2
     return share.pictures
 
 

@@ -28,13 +28,18 @@ SAMPLES = "samples"
 
 class Measuring:
     """Measures one run. begin: makes a measurement; it is told its parts in order, SAMPLES and HELD_OUT, and
-    the seconds that its pieces take, by kind. once: kinds that only a process's first measurement has.
+    the seconds that its pieces take, by kind. once: kinds that only a process's first measurement has. asked:
+    how many answers of the network the longest piece of held-out losses takes, and all of them.
     """
 
     def __init__(
-        self, trainer: Trainer, begin: Callable[[Parts, Seconds], Pieces], once: Collection[str] = ()
+        self,
+        trainer: Trainer,
+        begin: Callable[[Parts, Seconds], Pieces],
+        once: Collection[str] = (),
+        asked: tuple[int, int] = (0, 0),
     ) -> None:
-        self.trainer, self.begin, self.once = trainer, begin, once
+        self.trainer, self.begin, self.once, self.asked = trainer, begin, once, asked
         self.pieces: Pieces = iter(())
         self.coming: str | None = None
         self.took: dict[str, float] = {}
@@ -51,7 +56,8 @@ class Measuring:
             rehearses = trainer.horizon.rehearses_measuring(trainer.elapsed)
             if not self.share.limit or not (rehearses or self.share.due(trainer.elapsed, left)):
                 return
-            self._begin((SAMPLES, HELD_OUT) if self.share.count % TURN == 0 else (SAMPLES,))
+            turn = self.share.count % TURN == 0 and self._pays(left)
+            self._begin((SAMPLES, HELD_OUT) if turn else (SAMPLES,))
         pause = trainer.clock() + PAUSE
         while self._may_go_on() and not stop() and trainer.clock() < pause:
             self._go_on()
@@ -70,7 +76,7 @@ class Measuring:
             while self.coming == HELD_OUT and not stop():
                 self._go_on()
         else:
-            whole = share.allows(share.last, self.trainer.elapsed)
+            whole = share.allows(samples + self._held_out(), self.trainer.elapsed)
             self._begin((SAMPLES, HELD_OUT) if whole else (SAMPLES,))
         while self._may_go_on() and not stop():
             self._go_on()
@@ -85,7 +91,26 @@ class Measuring:
             return False
         horizon = self.trainer.horizon
         step = horizon.plain or max(horizon.recent, default=0.0)
+        if self.coming == HELD_OUT:
+            step = max(step, self._answers(self.asked[0]))
         return self.share.allows(self.share.expected(self.coming, step), self.trainer.elapsed)
+
+    def _pays(self, left: float | None) -> bool:
+        """Whether held-out losses take at most half of what the whole run may spend on being measured: in a
+        shorter run they would leave no time for samples."""
+        return left is None or self._held_out() <= self.share.limit * (self.trainer.elapsed + left) / 2
+
+    def _held_out(self) -> float:
+        """Seconds that held-out losses take, or should."""
+        seen = self.share.kinds.get(HELD_OUT)
+        return self._answers(self.asked[1]) if seen is None else seen
+
+    def _answers(self, count: int) -> float:
+        """Seconds that so many answers of the network should take; 0 before there are two steps.
+
+        A step asks for a batch of them, and its gradients take as long as two more.
+        """
+        return (self.trainer.horizon.plain or 0.0) * count / (3 * self.trainer.recipe.training.batch)
 
     def _go_on(self) -> None:
         """One piece."""

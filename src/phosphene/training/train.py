@@ -15,7 +15,7 @@ from phosphene.families.device import choose_device
 from phosphene.files import sweep
 from phosphene.networks.count import parameters
 from phosphene.recipes.settings import Recipe, changed
-from phosphene.training import assemble, checkpoint, metrics
+from phosphene.training import assemble, checkpoint, held_out, metrics
 from phosphene.training.board import Board, missing
 from phosphene.training.folder import RunFolder, create, refuse_to_overwrite
 from phosphene.training.horizon import CHECKPOINT
@@ -194,7 +194,7 @@ def fit(trainer: Trainer, folder: RunFolder, watcher: Watcher) -> Outcome:
     begun, planned = trainer.elapsed, horizon.total is not None
     board = Board(folder.metrics.parent if first else None, trainer.step)
     measurement = Measurement(trainer, folder, board)
-    measuring = Measuring(trainer, measurement.pieces, (REFERENCE,))
+    measuring = Measuring(trainer, measurement.pieces, (REFERENCE,), held_out.asked(trainer))
     saved = trainer.clock()
     reported, since = trainer.clock(), list[Progress]()
     with interruptions() as stop, closing(trainer.loader), closing(board), noting(trainer, folder):
@@ -221,6 +221,7 @@ def fit(trainer: Trainer, folder: RunFolder, watcher: Watcher) -> Outcome:
             horizon.costs[CHECKPOINT] = trainer.aside(lambda: save(trainer, folder))
             if horizon.finished(trainer.step):
                 measuring.finish(stop)
+            measurement.close()
     announce(trainer, folder, watcher)
     seconds = trainer.elapsed - begun
     outcome = Outcome(

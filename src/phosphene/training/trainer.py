@@ -69,7 +69,7 @@ class Trainer:
         settings, data = self.recipe.training, self.recipe.data
         self.network = made_ready(self.family.network, self.device)
         self.config = cast(UNet | Transformer, self.network).config
-        training, self.held_out = self.dataset.split(data.held_out, settings.seed)
+        training, self.held_out = self.dataset.split(data.held_out)
         self.loader = Loader(
             self.dataset,
             training,

@@ -2,7 +2,8 @@
 
 Steps are timed at some batches, with the memory that they, validation and sampling take at the most. Then
 
-- batch: the recipe's, halved while the time gives fewer than ENOUGH steps and halving costs little speed;
+- batch: the recipe's, halved while the time gives fewer than ENOUGH steps and halving costs little speed; a
+  step of a batch between two that were measured is taken to be on the line through them;
 - parts: as few as fit into memory;
 - width: the recipe's or a step wider or narrower, the widest that leaves ENOUGH steps.
 
@@ -16,6 +17,7 @@ from contextlib import closing
 from statistics import median
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from phosphene.data.dataset import Dataset
@@ -119,7 +121,7 @@ def batches(
 
 def within(recipe: Recipe, data: Dataset) -> int:
     """The recipe's batch, or as many pictures as there are to train on."""
-    training, _ = data.split(recipe.data.held_out, recipe.training.seed)
+    training, _ = data.split(recipe.data.held_out)
     return min(recipe.training.batch, len(training))
 
 
@@ -148,13 +150,19 @@ def tune(
 
 def batch_for(measured: Collection[Measured], wanted: int, budget: float) -> int:
     """The wanted batch, halved while there would be fewer than ENOUGH steps and speed is nearly kept."""
-    speed = {m.batch: m.speed for m in measured}
-    batch, best = wanted, max(speed.values())
-    while batch in speed and batch // 2 in speed and budget * speed[batch] / batch < ENOUGH:
-        if speed[batch // 2] < NEARLY * best:
+    seconds = {m.batch: m.seconds for m in measured}
+    batch, best = wanted, max(m.speed for m in measured)
+    while min(seconds) <= batch // 2 and batch <= max(seconds) and budget / _step(seconds, batch) < ENOUGH:
+        if batch // 2 / _step(seconds, batch // 2) < NEARLY * best:
             break
         batch //= 2
     return batch
+
+
+def _step(seconds: Mapping[int, float], batch: int) -> float:
+    """Seconds of a step of a batch, by those of others; one of them is no smaller, one no larger."""
+    order = sorted(seconds)
+    return float(np.interp(batch, order, [seconds[some] for some in order]))
 
 
 def parts_for(measured: Collection[Measured], batch: int, memory: int) -> int:

@@ -4,10 +4,12 @@ import pytest
 from PIL import Image
 
 from phosphene.data.doctor.examine import examine
-from phosphene.data.doctor.report import report
+from phosphene.data.doctor.report import of_each_kind, report
+from phosphene.data.doctor.result import Oddity, Outlier
 from phosphene.data.doctor.wording import clean, duration
 from phosphene.recipes.presets import FLOW
 from phosphene.recipes.settings import changed
+from tests.browser import sound
 from tests.data.doctor.planted import CROPS, png, source
 
 EVIL = "<script>alert(1)</script>&\"'<img src=x onerror=alert(2)>\u202e\n.png"
@@ -68,3 +70,32 @@ def test_names_as_they_are_shown():
 )
 def test_spans_of_time_in_units_of_people(seconds, words):
     assert duration(seconds) == words
+
+
+def test_in_a_browser(browser, tmp_path):
+    """Copies, odd, unreadable and cut pictures, labels and captions, with long names and short ones."""
+    long = "a" * 200
+    crops = [png(crop) for crop in CROPS]
+    files = {f"{i:03}.png": crop for i, crop in enumerate(crops)}
+    files |= {f"{long}.png": crops[0], "small.png": png(CROPS[1].resize((60, 60))), "no.png": b"broken"}
+    files |= {
+        "long.png": png(CROPS[2].resize((900, 12))),
+        "white.png": png(Image.new("RGB", (40, 40), "white")),
+    }
+    count = len(files)
+    labels = tuple(i % 2 for i in range(count))
+    dirty = source(files, labels=labels, classes=(long, "b"), captions=(long,) * count)
+    path = tmp_path / "doctor.html"
+    path.write_text(report(examine(dirty, changed(FLOW, {"data.size": 16})), dirty))
+    seen = sound(browser, path)
+    assert seen.pictures >= 10
+    assert seen.charts == 3
+
+
+def test_some_of_each_kind_of_odd_picture_are_shown():
+    counts: dict[Oddity, int] = {"blank": 9, "colour": 2, "dark": 5}
+    odd = [Outlier(f"{kind}{i}", kind, "", None) for kind, count in counts.items() for i in range(count)]
+    shown = [one.name for one in of_each_kind(odd, 8)]
+    assert shown == ["blank0", "blank1", "blank2", "colour0", "colour1", "dark0", "dark1", "dark2"]
+    assert of_each_kind(odd, 100) == odd
+    assert of_each_kind([], 3) == []

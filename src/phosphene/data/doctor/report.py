@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from markupsafe import Markup
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw
 
-from phosphene.data.doctor.result import Cluster, Diagnosis, Finding, Spread
+from phosphene.data.doctor.result import Cluster, Diagnosis, Finding, Outlier, Spread
 from phosphene.data.doctor.wording import clean, duration
 from phosphene.data.source import Source
 from phosphene.pages import blocks, charts
@@ -15,7 +15,7 @@ from phosphene.pages.page import Block, Section, macro, page
 from phosphene.pictures.fitting import fit
 from phosphene.pictures.opening import open_picture
 
-SIDE = 96  # pixels of a preview
+SIDE, PAIR = 96, 80  # pixels of a preview, and of one beside another
 CLUSTERS, TOGETHER = 24, 6  # groups of copies that are shown, and pictures of each
 ODD = 24
 RANDOM = 24
@@ -159,19 +159,20 @@ def _copies(about: Diagnosis, look: _Looking) -> Section | None:
         return None
     near = sum(cluster.kind == "near" for cluster in about.clusters)
     same = len(about.clusters) - near
-    rows: list[Block] = [
+    words = (
         f"Groups that are equal byte for byte: {same:,}; that differ in size, compression, light or side: "
         f"{near:,}. Candidates come from a perceptual hash and are verified by their pixels."
-    ]
+    )
+    groups = list[Markup]()
     # Near copies first: nobody needs to look at equal bytes.
     for cluster in sorted(about.clusters, key=lambda cluster: cluster.kind == "same bytes")[:CLUSTERS]:
         names = cluster.names[:TOGETHER]
         captions = [clean(name) + (" (mirrored)" if name in cluster.mirrored else "") for name in names]
-        shown = [look.whole(name) for name in names]
-        rows.append(blocks.strip(shown, captions, caption=_about_cluster(cluster)))
-    if len(about.clusters) > CLUSTERS:
-        rows.append(f"and {len(about.clusters) - CLUSTERS:,} groups more, in the JSON.")
-    return Section("Copies", rows)
+        shown = [look.whole(name, PAIR) for name in names]
+        groups.append(blocks.strip(shown, captions, caption=_about_cluster(cluster)))
+    left = len(about.clusters) - CLUSTERS
+    more = [f"and {left:,} groups more, in the JSON."] if left > 0 else []
+    return Section("Copies", [words, blocks.pairs(groups), *more])
 
 
 def _about_cluster(cluster: Cluster) -> str:
@@ -186,9 +187,8 @@ def _about_cluster(cluster: Cluster) -> str:
 def _outliers(about: Diagnosis, look: _Looking) -> Section | None:
     if not about.outliers:
         return None
-    some = about.outliers[:ODD]
-    # A line around them: a blank picture is as white as the page.
-    shown = [ImageOps.expand(look.whole(outlier.name).convert("RGB"), 1, (128, 128, 128)) for outlier in some]
+    some = of_each_kind(about.outliers, ODD)
+    shown = [look.whole(outlier.name) for outlier in some]
     captions = [Markup("{}: {}").format(clean(outlier.name), outlier.why) for outlier in some]
     left = len(about.outliers) - len(some)
     return Section(
@@ -199,6 +199,16 @@ def _outliers(about: Diagnosis, look: _Looking) -> Section | None:
             *([SCORE] if any(outlier.score is not None for outlier in some) else []),
         ],
     )
+
+
+def of_each_kind(outliers: Sequence[Outlier], most: int) -> list[Outlier]:
+    """So many of them, of each kind as many as can be: one of a kind a round. Kinds stay together."""
+    kinds: dict[str, list[Outlier]] = {}
+    for outlier in outliers:
+        kinds.setdefault(outlier.kind, []).append(outlier)
+    rounds = [(turn, kind) for kind, some in kinds.items() for turn in range(len(some))]
+    chosen = sorted(rounds, key=lambda one: one[0])[:most]
+    return [outlier for kind, some in kinds.items() for outlier in some[: sum(k == kind for _, k in chosen)]]
 
 
 def _cropping(about: Diagnosis, look: _Looking) -> Section:
