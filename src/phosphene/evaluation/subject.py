@@ -1,6 +1,7 @@
 """What is evaluated: a run, its generator, its pictures, and the ways its network is asked."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,7 @@ from phosphene.families.family import Batch
 from phosphene.families.generator import Generator, Watch
 from phosphene.pictures.pixels import to_bytes, to_values
 from phosphene.recipes.settings import Recipe
+from phosphene.tasks.request import NOTHING, Request
 
 LEVELS = 8  # of noise, at which held-out losses are measured
 GRID = 128  # levels of the ELBO
@@ -61,13 +63,12 @@ class Subject:
             threshold=usual.threshold,
         )
 
-    @property
-    def labels(self) -> list[int | str | None]:
-        """What is asked of sample i: the label of reference picture i, None where it has none."""
-        given = self.sets.reference.labels
-        if given is None or not self.generator.classes:
-            return [None] * self.options.count
-        return [None if label < 0 else self.generator.classes[label] for label in given.tolist()]
+    def requests(self, some: Chosen) -> list[Request]:
+        """What pictures like these would be asked for: each with its label, where it has one."""
+        if some.labels is None or not self.generator.classes:
+            return [NOTHING] * len(some.pictures)
+        names = self.generator.classes
+        return [Request(None if label < 0 else names[label]) for label in some.labels.tolist()]
 
     @cached_property
     def span(self) -> tuple[float, float]:
@@ -82,19 +83,18 @@ class Subject:
         ratios = np.geomspace(high, low, GRID)
         return self.generator.family.schedule.at(torch.from_numpy(ratios))
 
-    def condition(self, labels: Int64[np.ndarray, " n"] | None) -> Condition:
-        """What the network is told of real pictures with these labels."""
-        known = None if labels is None else torch.from_numpy(labels)
-        return self.generator.task.known(known).each(lambda t: t.to(self.generator.device))
+    def condition(self, requests: Sequence[Request]) -> Condition:
+        """What the network is told of real pictures that were asked for so."""
+        return self.generator.task.asked(requests).each(lambda t: t.to(self.generator.device))
 
     def batches(self, some: Chosen) -> list[tuple[Tensor, Condition, noise.Key]]:
         """Bytes, condition and key of some pictures, a batch at a time; picture i has the noise of (0, i)."""
         size, device = self.options.batch, self.generator.device
-        parts = []
+        parts, requests = [], self.requests(some)
         for start in range(0, len(some.pictures), size):
             rows = slice(start, start + size)
             pixels = torch.from_numpy(some.pictures[rows]).to(device)
-            condition = self.condition(None if some.labels is None else some.labels[rows])
+            condition = self.condition(requests[rows])
             parts.append((pixels, condition, noise.keys(0, range(start, start + len(pixels))).to(device)))
         return parts
 
@@ -102,7 +102,8 @@ class Subject:
 def sample(subject: Subject, watch: Watch | None = None) -> Samples:
     """Makes the samples: picture i with seed and number (options.seed, i) and the label of reference picture
     i."""
-    options, asked, labels = subject.options, subject.asked, subject.labels
+    options, asked = subject.options, subject.asked
+    labels = [request.label for request in subject.requests(subject.sets.reference)]
     begun = time.perf_counter()
     made = subject.generator.sample(
         options.count,

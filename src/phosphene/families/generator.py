@@ -25,7 +25,8 @@ from phosphene.networks.build import narrowest
 from phosphene.pictures.embedded import read_settings
 from phosphene.recipes.settings import PrecisionName, Settings, first_line
 from phosphene.store import model, pipeline
-from phosphene.tasks.task import Label, Task
+from phosphene.tasks.request import NOTHING, Label, Request
+from phosphene.tasks.task import Task
 from phosphene.version import __version__
 
 BEST = "best"
@@ -76,7 +77,7 @@ class Generator:
     def quick(self, rows: int, calls: int) -> Diffusion:
         """The family with its network in the way that is fastest for so many calls with so many rows."""
         x = torch.zeros(rows, self.channels, self.size, self.size, device=self.device)
-        condition = self.task.asked([None] * rows).each(lambda t: t.to(self.device))
+        condition = self.task.asked([NOTHING] * rows).each(lambda t: t.to(self.device))
 
         def call(network: nn.Module) -> None:
             network(x, x.new_zeros(rows), condition)
@@ -169,7 +170,8 @@ class Generator:
         watch: Watch | None,
     ) -> Sampled:
         plan = asked.plan(self.family.walked)
-        self.task.asked(labels)  # a label that does not exist is said before work begins
+        requests = [Request(label) for label in labels]
+        self.task.asked(requests)  # a label that does not exist is said before work begins
         stride = math.ceil((plan.evaluations + 1) / MOST_FRAMES)
         scale = torch.hypot(*plan.level).clamp(min=1)
         calls = math.ceil(len(numbers) / batch)
@@ -188,10 +190,10 @@ class Generator:
                 if trajectory and (last or n % stride == 0):
                     film.append((x if last else x / float(scale[n])).cpu())
 
-            part = labels[start : start + batch]
+            part = requests[start : start + batch]
             condition = self.task.asked(part).each(lambda t: t.to(self.device))
             # Where nothing is asked, the two answers that guidance compares are the same.
-            anything = any(label is not None for label in part)
+            anything = any(request.asks for request in part)
             guided = asked if anything else replace(asked, guidance=1.0, interval=None)
             denoise = guided.guide(family.denoise, len(rows), self.device)
             with torch.inference_mode():

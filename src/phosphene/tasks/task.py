@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float
 from torch import Tensor
 
+from phosphene.data.loader import Rows
 from phosphene.diffusion import noise
 from phosphene.diffusion.condition import NO_LABEL, Condition
 from phosphene.diffusion.noise import Key
-
-Label = int | str
+from phosphene.tasks.request import Label, Request
 
 
 @dataclass(frozen=True)
@@ -26,23 +26,27 @@ class Task:
     classes: tuple[str, ...] = ()
     drop: float = 0.1
 
-    def training(self, labels: Int64[Tensor, " b"] | None, key: Key, step: int) -> Condition:
-        """The condition of a training batch; which labels are hidden is a function of (key, step)."""
-        condition = self.known(labels)
+    def training(self, rows: Rows, values: Float[Tensor, "b c h w"], key: Key, step: int) -> Condition:
+        """The condition of a training batch; which labels are hidden is a function of (key, step).
+
+        rows: as they come from the loader. values: their pictures as they are learned, augmented.
+        """
+        condition = self.known(rows._replace(values=values), key)
         if condition.label is None:
             return condition
         hidden = noise.uniform(key, step, stream=noise.DROP) < self.drop
         return Condition(label=condition.label.masked_fill(hidden, NO_LABEL))
 
-    def known(self, labels: Int64[Tensor, " b"] | None) -> Condition:
-        """The condition that the data states, nothing hidden."""
-        return Condition(label=labels if self.classes else None)
+    def known(self, rows: Rows, key: Key) -> Condition:
+        """The condition that the data states of pictures, nothing hidden. key: for what is drawn."""
+        return Condition(label=rows.labels if self.classes else None)
 
-    def asked(self, labels: Sequence[Label | None]) -> Condition:
-        """The condition of a request: for each picture a class by name or index, or None for any.
+    def asked(self, requests: Sequence[Request]) -> Condition:
+        """The condition of a request for some pictures.
 
         Raises ValueError for a label that does not exist.
         """
+        labels = [request.label for request in requests]
         if not self.classes:
             for label in labels:
                 if label is not None:
