@@ -33,6 +33,9 @@ class Display(Watcher):
     def decoding(self, done: int, total: int) -> None:
         self._show("reading pictures", done, total, f"{done:,}/{total:,}")
 
+    def encoding(self, done: int, total: int) -> None:
+        self._show("encoding captions", done, total, f"{done:,}/{total:,}")
+
     def begins(self, dataset: Dataset, size: int, folder: RunFolder, notes: tuple[str, ...]) -> None:
         self._close()
         kind = {1: "grey", 3: "RGB", 4: "RGBA"}[dataset.channels]
@@ -115,7 +118,7 @@ def describe(dataset: Dataset) -> list[str]:
     ]
     captions = sum(caption is not None for caption in dataset.captions or ())
     if captions:
-        lines.append(f"{captions:,} have captions (kept; this version trains on pictures and labels)")
+        lines.append(f"{captions:,} have captions")
     return lines + list(report.problems)
 
 

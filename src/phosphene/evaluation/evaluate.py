@@ -126,7 +126,7 @@ def prepare(
         precision=generator.precision.name,
     )
     subject = Subject(root, recipe, generator, there, choose(side, chosen, seed, there, recipe), options)
-    subject.asked.refuse_for(bool(generator.classes), generator.model.header.diffusion.learned_variance)
+    subject.asked.refuse_for(generator.conditional, generator.model.header.diffusion.learned_variance)
     return Prepared(subject, tuple(_encoders(options, generator.device)), _time_a_call(subject))
 
 

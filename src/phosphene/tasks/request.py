@@ -7,14 +7,17 @@ Label = int | str
 
 @dataclass(frozen=True)
 class Request:
-    """label: a class, by name or index."""
+    """label: a class, by name or index. prompt: in words. negative: what guidance leads away from, in words,
+    instead of from what is made of no prompt."""
 
     label: Label | None = None
+    prompt: str | None = None
+    negative: str | None = None
 
     @property
     def asks(self) -> bool:
         """Whether there is anything that guidance could exaggerate."""
-        return self.label is not None
+        return any(value is not None for value in (self.label, self.prompt, self.negative))
 
 
 NOTHING = Request()
