@@ -190,7 +190,7 @@ def test_every_knob_is_on_both_sides():
     assert names(main.train) - {"quiet"} == names(phosphene.train) - {"progress"}
     assert names(main.tune) - {"out"} == names(phosphene.tune)
     of_sample = names(phosphene.Generator.sample) - {"self", "watch"}
-    of_load = {"device", "ema", "precision", "best"}
+    of_load = {"device", "ema", "precision", "best", "text"}
     assert names(phosphene.load) == {"place"} | of_load
     assert names(main.sample) - {"run", "out", "quiet", "threads"} - of_load == of_sample
 

@@ -1,7 +1,8 @@
 """What people write beside pictures: metadata.jsonl, metadata.csv and .txt files.
 
-A metadata file names pictures relative to its own folder: `file_name`, and `text` (a caption), `label` (a
-class) or both. A .txt file with a picture's stem holds its caption. Rules where several speak: a metadata
+A metadata file names pictures relative to its own folder: `file_name`, and `text` (a caption, or a list of
+several), `label` (a class) or both. A .txt file with a picture's stem holds its caption, or several, a line
+each. Rules where several speak: a metadata
 file nearer to the picture beats one further up, later rows beat earlier ones, metadata beats .txt.
 """
 
@@ -18,7 +19,7 @@ METADATA = ("metadata.jsonl", "metadata.csv")
 class Row(NamedTuple):
     """One line of a metadata file; the name is relative to the folder of the whole data set.
 
-    text: None where there is none, "" where what is written is blank.
+    text: None where there is none, "" where what is written is blank; of several captions a line each.
     """
 
     name: str
@@ -71,8 +72,10 @@ def _row(name: str, line: int, entry: dict[str, object]) -> Row:
     file_name, text, label = (entry.get(key) for key in ("file_name", "text", "label"))
     if not isinstance(file_name, str) or not file_name:
         raise ValueError(f"{name} line {line}: file_name {file_name!r} is not the name of a picture")
+    if isinstance(text, list) and all(isinstance(one, str) for one in text):
+        text = "\n".join(" ".join(one.split()) for one in text)
     if not isinstance(text, str | None):
-        raise ValueError(f"{name} line {line}: text {text!r} is not a string")
+        raise ValueError(f"{name} line {line}: text {text!r} is neither a string nor a list of strings")
     if isinstance(label, bool) or not isinstance(label, str | int | None):
         raise ValueError(f"{name} line {line}: label {label!r} is neither a string nor an integer")
     picture = posixpath.normpath(posixpath.join(posixpath.dirname(name), file_name))

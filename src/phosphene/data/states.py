@@ -37,7 +37,7 @@ class Tokens(NamedTuple):
     mask: Bool[Tensor, "n t"]
 
 
-def padded(rows: Sequence[Float16[np.ndarray, "t d"] | None], width: int, longest: int = 1) -> Tokens:
+def padded(rows: Sequence[Float16[np.ndarray, "_ d"] | None], width: int, longest: int = 1) -> Tokens:
     """Rows below each other, each with at least `longest` places, rounded up; None is a row of no token."""
     longest = max([longest, *(len(row) for row in rows if row is not None)])
     longest = -(-longest // DIVISIBLE) * DIVISIBLE
@@ -99,7 +99,7 @@ def prepare(encoder: TextEncoder, texts: Sequence[str], on_progress: Progress | 
     return States(packs, pack, start, stop, encoder.width, int((stop - start).max(initial=1)))
 
 
-def encoded(encoder: TextEncoder, texts: Sequence[str]) -> list[Float16[np.ndarray, "t d"]]:
+def encoded(encoder: TextEncoder, texts: Sequence[str]) -> list[Float16[np.ndarray, "_ d"]]:
     """The states of texts as they are kept, and as a network hears them."""
     states, mask = encoder.encode(texts)
     return [row[: int(count)].half().numpy() for row, count in zip(states, mask.sum(1), strict=True)]
@@ -122,7 +122,7 @@ def _known(root: Path) -> tuple[tuple[np.ndarray, ...], dict[bytes, tuple[int, i
     return tuple(packs), places
 
 
-def _write(root: Path, hashes: Sequence[bytes], rows: Sequence[Float16[np.ndarray, "t d"]]) -> None:
+def _write(root: Path, hashes: Sequence[bytes], rows: Sequence[Float16[np.ndarray, "_ d"]]) -> None:
     name = hashlib.sha256(b"".join(hashes)).hexdigest()[:32]
     with files.replace_folder(root / name) as folder:
         np.save(folder / "texts.npy", np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, 16))

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float64, Int64, UInt8
 from torch import Tensor
 
+from phosphene.data.captions import lines
 from phosphene.diffusion import noise
 from phosphene.diffusion.condition import Condition
 from phosphene.diffusion.level import Level
@@ -22,7 +23,7 @@ from phosphene.families.family import Batch
 from phosphene.families.generator import Generator, Watch
 from phosphene.pictures.pixels import to_bytes, to_values
 from phosphene.recipes.settings import Recipe
-from phosphene.tasks.request import NOTHING, Request
+from phosphene.tasks.request import Request
 
 LEVELS = 8  # of noise, at which held-out losses are measured
 GRID = 128  # levels of the ELBO
@@ -38,6 +39,7 @@ class Samples:
     record: Pictures
     seconds: float
     evaluations: int
+    prompts: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,12 +65,26 @@ class Subject:
             threshold=usual.threshold,
         )
 
+    @property
+    def like(self) -> Chosen:
+        """The pictures whose labels and captions samples are asked for: the reference; in words, rather
+        held-out ones, which are in the twin where the reference is training pictures."""
+        sets = self.sets
+        return (
+            sets.twin
+            if self.generator.task.text and sets.reference.record.what == "training"
+            else sets.reference
+        )
+
     def requests(self, some: Chosen) -> list[Request]:
-        """What pictures like these would be asked for: each with its label, where it has one."""
-        if some.labels is None or not self.generator.classes:
-            return [NOTHING] * len(some.pictures)
-        names = self.generator.classes
-        return [Request(None if label < 0 else names[label]) for label in some.labels.tolist()]
+        """What pictures like these would be asked for: each with its label and the first of its captions, as
+        far as it has them and the model hears them."""
+        names, none = self.generator.classes, [None] * len(some.pictures)
+        numbers = some.labels.tolist() if names and some.labels is not None else none
+        captions = some.captions if self.generator.task.text and some.captions else none
+        labels = [None if number is None or number < 0 else names[number] for number in numbers]
+        prompts = [next(iter(lines(caption)), None) for caption in captions]
+        return [Request(*wish) for wish in zip(labels, prompts, strict=True)]
 
     @cached_property
     def span(self) -> tuple[float, float]:
@@ -100,15 +116,16 @@ class Subject:
 
 
 def sample(subject: Subject, watch: Watch | None = None) -> Samples:
-    """Makes the samples: picture i with seed and number (options.seed, i) and the label of reference picture
-    i."""
+    """Makes the samples: picture i with seed and number (options.seed, i), asked for as picture i of
+    `subject.like` would be."""
     options, asked = subject.options, subject.asked
-    labels = [request.label for request in subject.requests(subject.sets.reference)]
+    requests = subject.requests(subject.like)
     begun = time.perf_counter()
     made = subject.generator.sample(
         options.count,
         seed=options.seed,
-        label=labels if any(label is not None for label in labels) else None,
+        label=[request.label for request in requests],
+        prompt=[request.prompt for request in requests],
         solver=asked.solver,
         steps=asked.steps,
         guidance=asked.guidance,
@@ -120,9 +137,10 @@ def sample(subject: Subject, watch: Watch | None = None) -> Samples:
     record = Pictures(
         what="samples", count=len(pictures), seed=options.seed, fingerprint=fingerprint(pictures)
     )
-    given = subject.sets.reference.labels if subject.generator.classes else None
-    guided = 2 if asked.guidance != 1 and given is not None else 1
-    return Samples(pictures, given, record, seconds, made.evaluations * guided)
+    given = subject.like.labels if subject.generator.classes else None
+    guided = 2 if asked.guidance != 1 and any(request.asks for request in requests) else 1
+    prompts = tuple(request.prompt for request in requests) if subject.generator.task.text else ()
+    return Samples(pictures, given, record, seconds, made.evaluations * guided, prompts)
 
 
 @torch.no_grad()

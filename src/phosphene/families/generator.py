@@ -152,7 +152,7 @@ class Generator:
 
         Raises ValueError, naming the field, for a value that does not exist or does not fit the model.
         """
-        asked, number = self.defaults, 0
+        asked, number, remade = self.defaults, 0, None
         if like is not None:
             made, asked = read_like(Path(like), self.model, self.folder)
             number = made.picture
@@ -160,7 +160,8 @@ class Generator:
             label = made.label if label is None else label
             prompt = made.prompt if prompt is None else prompt
             negative = made.negative if negative is None else negative
-            weaker = made.weaker if weaker is None else weaker
+            if weaker is None:
+                weaker, remade = made.weaker, made.weaker_model
         n = (1 if like is not None else 16) if n is None else n
         seed, first = seed or 0, number if first is None else first
         changes = {
@@ -181,6 +182,8 @@ class Generator:
             if value + numbers > 2**63:
                 raise ValueError(f"{field} {value}: give {2**63 - numbers} or less")
         against = None if weaker is None else self._weaker(weaker)
+        if remade is not None and against is not None and against.generator.model.fingerprint != remade:
+            raise ValueError(f"like {like}: made with another weaker model than {weaker} is now")
         asked.refuse_for(
             self.conditional or against is not None, self.model.header.diffusion.learned_variance
         )

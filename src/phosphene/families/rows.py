@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from phosphene.families.asked import Asked
 from phosphene.tasks.request import Label, Request
 
-T = TypeVar("T", bound=int | float | str)
+T = TypeVar("T")
 
 Labels = Label | Sequence[Label | None] | None
 Texts = str | Sequence[str | None] | None
@@ -31,7 +31,7 @@ class Row:
 def each(field: str, value: T | Sequence[T | None] | None, n: int) -> list[T | None]:
     """One value a picture."""
     if value is None or isinstance(value, str | int | float):
-        return [value] * n
+        return [cast("T | None", value)] * n
     if len(value) != n:
         raise ValueError(f"{field}: {len(value)} for {n} pictures; give one, or one a picture")
     return list(value)
