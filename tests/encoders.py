@@ -29,7 +29,7 @@ def bert(folder: Path, seed: int = 0) -> Any:
     from transformers import BertConfig, BertModel
 
     torch.manual_seed(seed)
-    sizes: dict[str, int] = {"hidden_size": WIDTH, "num_hidden_layers": 2, "num_attention_heads": 2}
+    sizes: dict[str, Any] = {"hidden_size": WIDTH, "num_hidden_layers": 2, "num_attention_heads": 2}
     config = BertConfig(vocab_size=len(WORDS), intermediate_size=32, max_position_embeddings=LIMIT, **sizes)
     return saved(BertModel(config), folder)
 

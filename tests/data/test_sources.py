@@ -151,6 +151,13 @@ def test_captions_and_labels_from_metadata(tmp_path):
     assert source.problems == ()
 
 
+def test_several_captions_of_a_picture_are_lines(tmp_path):
+    draw(tmp_path, "a.png", "b.png")
+    write(tmp_path / "metadata.jsonl", json.dumps({"file_name": "a.png", "text": [" one\n two", "three"]}))
+    write(tmp_path / "b.txt", "four\nfive\n")
+    assert captions(find(tmp_path)) == {"a.png": "one two\nthree", "b.png": "four\nfive"}
+
+
 def test_metadata_beats_txt_and_its_labels_beat_folders(tmp_path):
     draw(tmp_path, "p/a.png", "q/b.png")
     write(tmp_path / "p/a.txt", "beside")
@@ -183,7 +190,7 @@ def test_rows_without_pictures_are_problems(tmp_path):
         (
             "metadata.jsonl",
             '{"file_name": "a", "text": 3}',
-            "s/metadata.jsonl line 1: text 3 is not a string",
+            "s/metadata.jsonl line 1: text 3 is neither",
         ),
         (
             "metadata.jsonl",

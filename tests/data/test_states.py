@@ -89,8 +89,8 @@ def test_what_stops_the_work_loses_only_what_was_not_written(
 
 
 def test_captions_are_unique_texts_a_line_each():
-    found = collect(["a cat", None, "a dog\n\n a cat \r\nhome", " ", "a cat"])
-    assert found.texts == ("a cat", "a dog", "home")
+    found = collect(["a cat", None, "a dog\n\n a cat \r\nhome\u2028run", " ", "a cat"])
+    assert found.texts == ("a cat", "a dog", "home\u2028run")
     assert found.starts.tolist() == [0, 1, 1, 4, 4, 5]
     assert found.numbers.tolist() == [0, 1, 0, 2, 0]
     pictures, share = np.array([0, 1, 2, 2, 2, 4]), np.array([0.99, 0.5, 0.0, 0.34, 0.99, 0.1])

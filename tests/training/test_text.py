@@ -127,9 +127,10 @@ def test_the_condition_of_a_batch_is_that_of_a_request(place: Place):
     assert told.tokens is not None
     assert told.mask is not None
     for row, number in enumerate(rows.numbers.tolist()):
-        said = (data.captions or ())[number]
+        assert data.captions is not None
+        said = data.captions[number]
         assert said is not None
-        prompted = trainer.task.asked([Request(prompt=line) for line in said.splitlines()])
+        prompted = trainer.task.asked([Request(prompt=line) for line in said.split("\n")])
         assert prompted.tokens is not None
         same = [torch.allclose(told.tokens[row], tokens, atol=1e-3) for tokens in prompted.tokens]
         assert any(same)

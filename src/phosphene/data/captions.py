@@ -34,7 +34,7 @@ class Captions(NamedTuple):
 
 def lines(caption: str | None) -> list[str]:
     """The captions that a caption holds, one or a line each."""
-    return [] if caption is None else [line.strip() for line in caption.splitlines() if line.strip()]
+    return [] if caption is None else [line.strip() for line in caption.split("\n") if line.strip()]
 
 
 def collect(captions: Sequence[str | None]) -> Captions:

@@ -85,6 +85,10 @@ class TextEncoder:
     def parts(self) -> _Parts:
         return _read(self.folder, self.kind, self.device)
 
+    def release(self) -> None:
+        """Gives the model's memory back; it is read again when asked again."""
+        self.__dict__.pop("parts", None)
+
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:
         """Numbers of the tokens of each text, however many."""
         if not texts:

@@ -79,4 +79,6 @@ def captioned(
             f"data.text {recipe.data.text}: no picture of {recipe.data.source} has a caption (.txt beside "
             "it, or text in metadata.jsonl); leave it out"
         )
-    return Captioned(found, states.prepare(reads, found.texts, on_progress))
+    said = states.prepare(reads, found.texts, on_progress)
+    reads.release()  # a large one would take the memory that training needs
+    return Captioned(found, said)
