@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-BENCHES := start_up training_step forward roofline end_to_end sampling waiting scaling quality measuring
+BENCHES := start_up training_step forward roofline end_to_end sampling waiting streaming scaling quality measuring
 
 .PHONY: demo test test-all notebooks lint types bench install clean
 

@@ -1,10 +1,15 @@
 """Exact answers: data whose denoiser has a closed form, and helpers to drive reference implementations."""
 
+import math
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from phosphene.diffusion import exact
+from phosphene.diffusion.condition import Condition
 from phosphene.diffusion.level import Level
+from phosphene.diffusion.measurement import Measurement
 
 
 def mixture() -> exact.Mixture:
@@ -31,3 +36,39 @@ def slope(steps: list[int], errors: list[float]) -> float:
     x, y = torch.tensor(steps).double().log(), torch.tensor(errors).double().log()
     x, y = x - x.mean(), y - y.mean()
     return -float((x * y).sum() / (x * x).sum())
+
+
+@dataclass(frozen=True)
+class Correlated:
+    """Data N(mean, covariance) of any covariance, over pictures flattened to n values; float64."""
+
+    mean: Tensor
+    covariance: Tensor
+
+    def posterior(self, a: Tensor, noise: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """E[x0 | y] (b, n) and Cov[x0 | y] of y = a x0 + N(0, noise), y (b, m)."""
+        gain = self.covariance @ a.mT @ torch.linalg.inv(a @ self.covariance @ a.mT + noise)
+        return self.mean + (y - self.mean @ a.mT) @ gain.mT, self.covariance - gain @ a @ self.covariance
+
+    def denoise(self, x: Tensor, level: Level, condition: Condition) -> Tensor:
+        """E[x0 | x_t], a `Denoise`."""
+        del condition
+        alpha, sigma = level.alpha[:, None, None], level.sigma[:, None, None]
+        one = torch.eye(len(self.mean), dtype=x.dtype)
+        of_x = alpha**2 * self.covariance + sigma**2 * one
+        far = x.flatten(1) - level.alpha[:, None] * self.mean
+        near = (alpha * self.covariance @ torch.linalg.solve(of_x, far[..., None]))[..., 0]
+        return (self.mean + near).reshape(x.shape)
+
+
+def correlated(values: int) -> Correlated:
+    """A Gaussian whose values all depend on each other, of deviations from 0.4 to 1.2."""
+    factor = points(values, values, seed=5) / values**0.5
+    own = 0.1 * torch.eye(values, dtype=torch.float64)
+    return Correlated(points(values, seed=6) / 3, 0.6 * factor @ factor.mT + own)
+
+
+def matrix(measurement: Measurement, shape: tuple[int, ...]) -> Tensor:
+    """A, (values of y, values of x): what a measurement makes of the unit vectors."""
+    values = math.prod(shape)
+    return measurement.apply(torch.eye(values, dtype=torch.float64).reshape(values, *shape)).flatten(1).mT

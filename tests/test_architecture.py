@@ -86,7 +86,7 @@ def test_files_inside_a_room_have_no_cycles():
 
 def test_the_mathematics_needs_torch_only():
     allowed = {"torch", "jaxtyping", "phosphene", "math", "collections", "dataclasses", "typing"}
-    allowed |= {"inspect", "itertools"}
+    allowed |= {"functools", "inspect", "itertools"}
     for path in (SOURCE / "diffusion").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []

@@ -40,7 +40,8 @@ def train(
 ) -> Generator:
     """Trains a generator on pictures and returns it; everything is kept in a run folder.
 
-    data: a folder of pictures (class sub-folders become labels) or the name of a bundled set.
+    data: a folder of pictures (class sub-folders become labels) or of tar shards, a pattern of shards
+    ("shards/{000..031}.tar"), a data set of the hub ("hub:OWNER/NAME") or the name of a bundled set.
     out: the run's folder, runs/NAME by default. recipe: a name (flow), a recipe.toml, or a Recipe.
     size: pixels a side. budget: time to spend, seconds or "30m"; images: pictures to see; one of the two.
     settings: any of the recipe's values by name, {"training.learning_rate": 3e-4}.
@@ -261,7 +262,7 @@ def doctor(
 ) -> Diagnosis:
     """Examines pictures before anything is trained on them: what is wrong, and what to train.
 
-    data: a folder of pictures or the name of a bundled set. size: pixels a side to train at; recipe: a name
+    data: as in `train`. size: pixels a side to train at; recipe: a name
     (flow), a recipe.toml, or a Recipe; budget: time to spend on training, seconds or "30m".
     html, json: files to write the report and everything to; out: a folder for both, doctor.html and
     doctor.json. device: to propose a time for. threads: of the CPU.

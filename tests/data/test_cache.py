@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits, load_sample_image
 
-from phosphene.data import cache
+from phosphene.data import cache, decoding
 from phosphene.data.cache import prepare
 from phosphene.data.sources import find
 
@@ -31,6 +31,11 @@ def folder(tmp_path):
     return folder
 
 
+def pixels_of(data) -> np.ndarray:
+    assert isinstance(data.pictures, np.ndarray)
+    return data.pictures
+
+
 def entries(root):
     return sorted(path.name for path in root.iterdir())
 
@@ -44,14 +49,14 @@ def no_decoding(monkeypatch):
     def never(*_args, **_options):
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr(cache, "open_picture", never)
+    monkeypatch.setattr(decoding, "open_picture", never)
 
 
 def test_digits(root, monkeypatch):
     data = prepare(find("digits"))
     pixels, target = load_digits(return_X_y=True)
     assert (data.size, data.channels) == (8, 1)
-    assert np.array_equal(data.pictures.reshape(-1, 64), np.floor(pixels * 255 / 16 + 0.5))
+    assert np.array_equal(pixels_of(data).reshape(-1, 64), np.floor(pixels * 255 / 16 + 0.5))
     assert np.array_equal(labels(data), target)
     assert data.classes == tuple("0123456789")
     assert data.report.found == data.report.used == 1797
@@ -59,7 +64,7 @@ def test_digits(root, monkeypatch):
     no_decoding(monkeypatch)
     again = prepare(find("digits"), size=8)
     assert again.fingerprint == data.fingerprint
-    assert np.array_equal(again.pictures, data.pictures)
+    assert np.array_equal(pixels_of(again), pixels_of(data))
     assert len(entries(root)) == 1
 
 
@@ -67,10 +72,10 @@ def test_a_folder_of_photographs(folder):
     data = prepare(find(folder), size=48)
     assert data.names == ("cat/0.png", "cat/2.png", "cat/4.png", "dog/1.png", "dog/3.png")
     assert labels(data).tolist() == [0, 0, 0, 1, 1]
-    for picture, number in zip(data.pictures, (0, 2, 4, 1, 3), strict=True):
+    for picture, number in zip(pixels_of(data), (0, 2, 4, 1, 3), strict=True):
         assert np.array_equal(picture.transpose(1, 2, 0), PHOTO[40 * number : 40 * number + 48, 30:78])
     with pytest.raises(ValueError, match="read-only"):
-        data.pictures[0] = 0
+        pixels_of(data)[0] = 0
 
 
 def test_windows_lie_end_to_end(folder, monkeypatch):
@@ -78,7 +83,7 @@ def test_windows_lie_end_to_end(folder, monkeypatch):
     monkeypatch.setattr(cache, "WINDOW", 2)
     monkeypatch.setattr(cache, "VERSION", 0)
     parts = prepare(find(folder), size=16)
-    assert np.array_equal(whole.pictures, parts.pictures)
+    assert np.array_equal(pixels_of(whole), pixels_of(parts))
 
 
 def test_channels_keep_what_is_there_and_no_more(tmp_path, root):
@@ -86,16 +91,16 @@ def test_channels_keep_what_is_there_and_no_more(tmp_path, root):
     folder.mkdir()
     grey = Image.new("L", (8, 8), 7)
     grey.save(folder / "a.png")
-    assert np.array_equal(prepare(find(folder), 8).pictures, np.full((1, 1, 8, 8), 7))
+    assert np.array_equal(pixels_of(prepare(find(folder), 8)), np.full((1, 1, 8, 8), 7))
     Image.new("RGBA", (8, 8), (1, 2, 3, 255)).save(folder / "b.png")
-    assert prepare(find(folder), 8).pictures[:, :, 0, 0].tolist() == [[7, 7, 7], [1, 2, 3]]
+    assert pixels_of(prepare(find(folder), 8))[:, :, 0, 0].tolist() == [[7, 7, 7], [1, 2, 3]]
     Image.new("LA", (8, 8), (9, 51)).save(folder / "c.png")
     kept = prepare(find(folder), 8)
-    assert kept.pictures[:, :, 0, 0].tolist() == [[7, 7, 7, 255], [1, 2, 3, 255], [9, 9, 9, 51]]
+    assert pixels_of(kept)[:, :, 0, 0].tolist() == [[7, 7, 7, 255], [1, 2, 3, 255], [9, 9, 9, 51]]
     white = 204 + round(9 / 5)
     colour = prepare(find(folder), 8, channels="RGB")
-    assert colour.pictures[:, :, 0, 0].tolist() == [[7] * 3, [1, 2, 3], [white] * 3]
-    assert prepare(find(folder), 8, channels="L").pictures[:, :, 0, 0].tolist() == [[7], [2], [white]]
+    assert pixels_of(colour)[:, :, 0, 0].tolist() == [[7] * 3, [1, 2, 3], [white] * 3]
+    assert pixels_of(prepare(find(folder), 8, channels="L"))[:, :, 0, 0].tolist() == [[7], [2], [white]]
     assert prepare(find(folder), 8, channels="RGBA").fingerprint != kept.fingerprint
     assert len(entries(root)) == 6
 
@@ -107,7 +112,7 @@ def test_the_key_follows_content_names_and_settings(folder, root):
     prints.append(prepare(find(folder), 16, channels="L").fingerprint)
     Image.new("RGB", (48, 48), (1, 2, 3)).save(folder / "cat" / "0.png")
     changed = prepare(find(folder), 16)
-    assert changed.pictures[0, :, 0, 0].tolist() == [1, 2, 3]
+    assert pixels_of(changed)[0, :, 0, 0].tolist() == [1, 2, 3]
     prints.append(changed.fingerprint)
     (folder / "cat" / "0.png").rename(folder / "cat" / "00.png")
     prints.append(prepare(find(folder), 16).fingerprint)
@@ -120,7 +125,7 @@ def test_a_changed_caption_or_label_decodes_nothing_again(folder, root, monkeypa
     no_decoding(monkeypatch)
     (folder / "dog" / "1.txt").write_text("a dog")
     second = prepare(find(folder), 16)
-    assert second.captions == (None, None, None, "a dog", None)
+    assert second.captions == ((), (), (), ("a dog",), ())
     (folder / "metadata.csv").write_text("file_name,label\ncat/0.png,ox\n")
     third = prepare(find(folder), 16)
     assert third.classes == ("cat", "dog", "ox")
@@ -138,11 +143,11 @@ def test_unreadable_pictures_are_skipped_and_listed(folder):
     for _ in range(2):
         dataset = prepare(find(folder), 16)
         assert dataset.report.found == 8
-        assert dataset.report.used == 6 == len(dataset.pictures)
+        assert dataset.report.used == 6 == len(pixels_of(dataset))
         reason = "not a picture in one of: PNG, JPEG, WEBP, GIF, BMP, TIFF, PPM, QOI"
         assert dataset.report.unreadable == (("cat/1bad.png", reason), ("dog/0cut.png", "truncated"))
         assert labels(dataset).tolist() == [0, 0, 0, 1, 1, 1]
-        assert dataset.captions == (None,) * 5 + ("the last dog",)
+        assert dataset.captions == ((),) * 5 + (("the last dog",),)
         assert dataset.names[-1] == "dog/9.png"
 
 
@@ -199,11 +204,11 @@ def test_a_full_disk_is_an_oserror_and_leaves_nothing(folder, root, monkeypatch)
 
 
 def test_a_half_written_entry_is_never_used(folder, root):
-    whole = prepare(find(folder), 16).pictures.copy()
+    whole = pixels_of(prepare(find(folder), 16)).copy()
     (name,) = entries(root)
     (root / name).rename(root / f".{name[:16]}.0000.part")
     (root / f".{name[:16]}.0000.part" / "pictures.npy").write_bytes(b"half")
-    assert np.array_equal(prepare(find(folder), 16).pictures, whole)
+    assert np.array_equal(pixels_of(prepare(find(folder), 16)), whole)
     assert (root / name / "meta.json").exists()
 
 

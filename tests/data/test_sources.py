@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from phosphene.data.annotations import Row, read_metadata
-from phosphene.data.sources import find, natural
+from phosphene.data.annotations import Row, Said, read_metadata
+from phosphene.data.source import natural
+from phosphene.data.sources import find
 from phosphene.pictures.opening import open_picture
 
 
@@ -27,8 +28,10 @@ def write(path, text):
 
 
 def captions(source):
+    """The caption of each picture, of which it has at most one."""
     assert source.captions is not None
-    return dict(zip(source.names, source.captions, strict=True))
+    assert max(map(len, source.captions)) == 1
+    return {name: (*said, None)[0] for name, said in zip(source.names, source.captions, strict=True)}
 
 
 def labels(source):
@@ -151,13 +154,6 @@ def test_captions_and_labels_from_metadata(tmp_path):
     assert source.problems == ()
 
 
-def test_several_captions_of_a_picture_are_lines(tmp_path):
-    draw(tmp_path, "a.png", "b.png")
-    write(tmp_path / "metadata.jsonl", json.dumps({"file_name": "a.png", "text": [" one\n two", "three"]}))
-    write(tmp_path / "b.txt", "four\nfive\n")
-    assert captions(find(tmp_path)) == {"a.png": "one two\nthree", "b.png": "four\nfive"}
-
-
 def test_metadata_beats_txt_and_its_labels_beat_folders(tmp_path):
     draw(tmp_path, "p/a.png", "q/b.png")
     write(tmp_path / "p/a.txt", "beside")
@@ -173,11 +169,8 @@ def test_rows_without_pictures_are_problems(tmp_path):
     rows = ["a.png", "b.png", "../c.png", "/etc/passwd", "a.png"]
     write(tmp_path / "metadata.csv", "file_name,text\n" + "".join(f"{n},t{i}\n" for i, n in enumerate(rows)))
     source = find(tmp_path)
-    assert source.problems == (
-        "metadata.csv: 3 rows name no picture here, the first b.png",
-        "metadata.csv: 1 rows name a picture again; the last row counts",
-    )
-    assert captions(source) == {"a.png": "t4"}
+    assert source.problems == ("metadata.csv: 3 rows name no picture here, the first b.png",)
+    assert source.captions == (("t0", "t4"),)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +183,7 @@ def test_rows_without_pictures_are_problems(tmp_path):
         (
             "metadata.jsonl",
             '{"file_name": "a", "text": 3}',
-            "s/metadata.jsonl line 1: text 3 is neither",
+            "s/metadata.jsonl line 1: text 3 is not a string",
         ),
         (
             "metadata.jsonl",
@@ -220,10 +213,13 @@ rows = st.lists(st.tuples(names, st.none() | plain, st.none() | plain | st.integ
 
 
 def expected(rows):
-    def kept(value):
-        return None if value is None else str(value).strip()
+    def captions(text):
+        return None if text is None else (text.strip(),) if text.strip() else ()
 
-    return [Row(f"s/{name}", kept(text), kept(label) or None) for name, text, label in rows]
+    def kept(label):
+        return None if label is None else str(label).strip() or None
+
+    return [Row(f"s/{name}", Said(captions(text), kept(label))) for name, text, label in rows]
 
 
 @given(rows)

@@ -1,6 +1,5 @@
-"""Which precision "auto" takes."""
+"""A network in a precision on a device."""
 
-import pytest
 import torch
 from torch import nn
 
@@ -9,23 +8,6 @@ from phosphene.families import device
 from phosphene.networks.unet import UNet, UNetConfig
 
 CPU = torch.device("cpu")
-
-
-@pytest.mark.parametrize(
-    ("units", "width", "expected"),
-    [("amx_bf16", 64, "bf16"), ("amx_bf16", 32, "fp32"), ("", 64, "fp32")],
-)
-def test_auto_takes_bf16_on_a_cpu_where_it_has_units_for_it(monkeypatch, units, width, expected):
-    monkeypatch.setattr(device, "bf16_units", lambda: units)
-    chosen = device.choose_precision("auto", CPU, width)
-    assert chosen.name == expected
-    assert ("units" in chosen.why) == (width == 64)
-
-
-def test_what_was_asked_for_is_taken():
-    assert device.choose_precision("bf16", CPU, 8) == ("bf16", "as asked")
-    with pytest.raises(ValueError, match="precision fp16: for GPUs only"):
-        device.choose_precision("fp16", CPU, 64)
 
 
 def test_rounding_the_weights_once_changes_nothing():

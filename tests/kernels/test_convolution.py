@@ -28,22 +28,33 @@ def _every_size(monkeypatch):
     out=st.sampled_from([8, 24, 40]),
     size=st.tuples(st.integers(1, 11), st.integers(1, 11)),
     bias=st.booleans(),
+    told=st.booleans(),
+    rest=st.booleans(),
     last=st.booleans(),
     seed=st.integers(0, 99),
 )
-def test_it_is_the_convolution(rows, channels, out, size, bias, last, seed):
+def test_it_is_the_convolution(rows, channels, out, size, bias, told, rest, last, seed):
     torch.manual_seed(seed)
     layout = torch.channels_last if last else torch.contiguous_format
     x = torch.randn(rows, channels, *size).contiguous(memory_format=layout).requires_grad_()
     w = torch.randn(out, channels, 3, 3).contiguous(memory_format=layout).requires_grad_()
     b = torch.randn(out).requires_grad_() if bias else None
+    e = torch.randn(rows, out).requires_grad_() if told else None
+    r = torch.randn(rows, out, *size).contiguous(memory_format=layout).requires_grad_() if rest else None
     dy = torch.randn(rows, out, *size)
-    y = conv3x3(x, w, b)
+    y = conv3x3(x, w, b, told=e, rest=r)
     y.backward(dy)
-    leaves = [leaf for leaf in (x, w, b) if leaf is not None]
+    leaves = [leaf for leaf in (x, w, b, e, r) if leaf is not None]
     exact = [leaf.detach().double().requires_grad_() for leaf in leaves]
-    z = functional.conv2d(exact[0], exact[1], exact[2] if bias else None, padding=1)
+    added = exact[2:]
+    z = functional.conv2d(exact[0], exact[1], added.pop(0) if bias else None, padding=1)
+    z = z + added.pop(0)[:, :, None, None] if told else z
+    z = z + added.pop(0) if rest else z
     z.backward(dy.double())
+    with torch.no_grad():
+        assert torch.equal(conv3x3(x, w, b, pack(w), e, r), y)
+        with only_plain():
+            assert (conv3x3(x, w, b, None, e, r) - z).abs().max() <= 3e-5 * z.abs().max()
     for one, other in zip(
         (y, *(leaf.grad for leaf in leaves)), (z, *(leaf.grad for leaf in exact)), strict=True
     ):
@@ -145,7 +156,8 @@ def test_packed_weights_are_lavin_and_grays():
     g[3, 5] = torch.arange(9.0).view(3, 3)
     rows = [[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]]
     filters = torch.tensor(rows, dtype=torch.float64) / 24
-    u = pack(g).view(36, -1, 8, pack(g).numel() // 36 // 8)
+    # Behind each place lies what keeps it apart from the next.
+    places = pack(g).view(36, -1)[:, :-16].unflatten(1, (8, -1))
     want = filters @ g[3, 5].double() @ filters.T
-    assert (u[:, 0, 5, 3].view(6, 6) - want).abs().max() < 1e-6
-    assert u.count_nonzero() == want.count_nonzero()
+    assert (places[:, 5, 3].view(6, 6) - want).abs().max() < 1e-6
+    assert places.count_nonzero() == want.count_nonzero()

@@ -52,7 +52,7 @@ def test_cross_attention_to_one_token_is_its_value() -> None:
     cross, given = cross_attention(), tokens()
     value = given.states[1, 1] @ cross.kv.weight[8:].T + cross.kv.bias[8:]
     answer = cross(normal(2, 3, 8), given)[1]
-    torch.testing.assert_close(answer, cross.out(value).expand(3, 8))
+    torch.testing.assert_close(answer, cross.out(value.expand(1, 3, 8))[0])
 
 
 def test_cross_attention_to_some_tokens_is_that_to_those_alone() -> None:

@@ -17,8 +17,20 @@ def normed(norm: nn.Module, x: torch.Tensor) -> torch.Tensor:
 def test_the_embedding_is_added_before_the_norm() -> None:
     hear = perturbed(Added(4, 3, Norm(2, 4)))
     h, e = normal(2, 4, 3, 3), normal(2, 3)
-    added = h + (e @ hear.linear.weight.T + hear.linear.bias).reshape(2, 4, 1, 1)
-    torch.testing.assert_close(hear(h, e), functional.silu(normed(hear.norm, added)))
+    torch.testing.assert_close(hear.added(e), e @ hear.linear.weight.T + hear.linear.bias)
+    torch.testing.assert_close(hear(h, e), functional.silu(normed(hear.norm, h)))
+
+
+def test_a_block_is_its_formula() -> None:
+    part, x, e = perturbed(block(6)), normal(2, 4, 3, 3), normal(2, 3)
+    assert isinstance(part.hear, Added)
+    h = functional.conv2d(
+        functional.silu(normed(part.norm, x)), part.first.weight, part.first.bias, padding=1
+    )
+    h = h + (e @ part.hear.linear.weight.T + part.hear.linear.bias).reshape(2, 6, 1, 1)
+    h = functional.silu(normed(part.hear.norm, h))
+    expected = part.skip(x) + functional.conv2d(h, part.last.weight, part.last.bias, padding=1)
+    torch.testing.assert_close(part(x, e), expected)
 
 
 def test_the_embedding_scales_and_shifts_behind_the_norm() -> None:

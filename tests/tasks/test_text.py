@@ -15,7 +15,12 @@ from phosphene.tasks.task import Task
 from phosphene.tasks.text import Captioned, Text
 from tests import encoders
 
-CAPTIONS = ["a red circle", None, "a blue star\nthe star\na small star", "a big green square and a star"]
+CAPTIONS = [
+    ("a red circle",),
+    (),
+    ("a blue star", "the star", "a small star"),
+    ("a big green square and a star",),
+]
 
 
 @pytest.fixture(scope="module")

@@ -129,8 +129,8 @@ def test_the_condition_of_a_batch_is_that_of_a_request(place: Place):
     for row, number in enumerate(rows.numbers.tolist()):
         assert data.captions is not None
         said = data.captions[number]
-        assert said is not None
-        prompted = trainer.task.asked([Request(prompt=line) for line in said.split("\n")])
+        assert said
+        prompted = trainer.task.asked([Request(prompt=line) for line in said])
         assert prompted.tokens is not None
         same = [torch.allclose(told.tokens[row], tokens, atol=1e-3) for tokens in prompted.tokens]
         assert any(same)
@@ -139,12 +139,12 @@ def test_the_condition_of_a_batch_is_that_of_a_request(place: Place):
 @pytest.mark.parametrize(
     ("asked", "options", "chosen", "words"),
     [
-        ("auto", {}, "minilm", "48 of 48 pictures have captions: learned with the text encoder minilm"),
+        ("auto", {}, "minilm", "captions of 48 of 48 pictures are learned with the text encoder minilm"),
         (
             "auto",
             {"classes": True},
             None,
-            "48 of 48 pictures have captions, which are left aside as there",
+            "captions of 48 of 48 pictures are left aside, as there are labels",
         ),
         ("auto", {"captions": False}, None, None),
         ("none", {}, None, None),

@@ -1,6 +1,7 @@
 """What a run shows while it trains: a live line on a terminal, a plain line now and then elsewhere."""
 
 import time
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
@@ -67,6 +68,10 @@ class Display(Watcher):
         )
         if outcome.measured is not None:
             self._line(measured(outcome.measured))
+        if outcome.replaced:
+            self._line(f"{len(outcome.replaced):,} could not be read; others stood in for them:")
+            for line in listed(outcome.replaced):
+                self._line(line)
 
     def leaves(self) -> None:
         """Gives the terminal its cursor back."""
@@ -107,19 +112,20 @@ def describe(dataset: Dataset) -> list[str]:
     report, lines = dataset.report, []
     if report.unreadable:
         lines.append(f"{len(report.unreadable):,} of {report.found:,} could not be read and were left out:")
-        lines += [f"  {name}: {reason}" for name, reason in report.unreadable[:10]]
-        if len(report.unreadable) > 10:
-            lines.append(f"  and {len(report.unreadable) - 10:,} more")
+        lines += listed(report.unreadable)
     lines += [f"{count:,} {note}" for note, count in report.notes.items()]
     if report.duplicates:
         lines.append(f"{report.duplicates:,} are copies of another, byte for byte (kept)")
     lines += [
         f"{count:,} {suffix} files are no pictures (ignored)" for suffix, count in report.ignored.items()
     ]
-    captions = sum(caption is not None for caption in dataset.captions or ())
-    if captions:
-        lines.append(f"{captions:,} have captions")
     return lines + list(report.problems)
+
+
+def listed(unreadable: Sequence[tuple[str, str]]) -> list[str]:
+    """The first ten, and how many more."""
+    lines = [f"  {name}: {reason}" for name, reason in unreadable[:10]]
+    return lines if len(unreadable) <= 10 else [*lines, f"  and {len(unreadable) - 10:,} more"]
 
 
 def _labels(dataset: Dataset) -> str:

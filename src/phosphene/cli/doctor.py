@@ -10,7 +10,8 @@ def doctor(
     data: Annotated[
         str,
         typer.Argument(
-            help="A folder of pictures, or the name of a bundled set: digits.", show_default=False
+            help="A folder of pictures or of shards, 'shards/{000..031}.tar', hub:OWNER/NAME, or digits.",
+            show_default=False,
         ),
     ],
     size: Annotated[

@@ -12,9 +12,11 @@ from phosphene import files
 from phosphene.cli.display import QUIET_SECONDS, clock
 from phosphene.data.doctor.result import Diagnosis
 from phosphene.data.doctor.wording import clean, duration
+from phosphene.data.load import columns
 from phosphene.data.sources import find
 from phosphene.recipes.settings import Recipe
 from phosphene.training.interrupt import interruptions
+from phosphene.training.options import find_recipe
 from phosphene.training.proposal import diagnose
 
 MARKS = {"error": "[bold red]error[/]  ", "warning": "[yellow]warning[/]", "note": "[dim]note[/]   "}
@@ -43,7 +45,7 @@ def examine(
         if place is not None and not Path(place).parent.is_dir():
             raise ValueError(f"{place}: there is no folder {Path(place).parent}")
     with interruptions() as asked, _watched(progress, asked) as watch:
-        source = find(data)
+        source = find(data, columns(find_recipe(recipe or "flow").data))
         found = diagnose(
             data,
             source,

@@ -20,7 +20,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-DATA = typer.Argument(help="A folder of pictures, or the name of a bundled set: digits.", show_default=False)
+DATA = typer.Argument(
+    help="A folder of pictures or of shards, 'shards/{000..031}.tar', hub:OWNER/NAME, or a set: digits.",
+    show_default=False,
+)
 Threads = Annotated[int | None, typer.Option(help="Threads of the CPU.", show_default=False)]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Precision = Annotated[

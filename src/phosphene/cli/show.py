@@ -18,8 +18,9 @@ from phosphene.demo import Demo
 from phosphene.diffusion.grid import GRIDS
 from phosphene.diffusion.schedule import SCHEDULES
 from phosphene.diffusion.solver import SOLVERS
-from phosphene.families.device import WIDE, choose_device, choose_precision
+from phosphene.families.device import choose_device
 from phosphene.families.generator import find_model, load
+from phosphene.families.precision import choose_precision
 from phosphene.kernels.library import built
 from phosphene.networks.count import parameters
 from phosphene.recipes.presets import RECIPES
@@ -30,6 +31,7 @@ from phosphene.training.saving import best
 from phosphene.training.train import Outcome
 from phosphene.training.tune import SAMPLED, Tuned
 
+WIDTHS = (32, 64, 128)  # channels whose precision `machine` shows
 out = Console(highlight=False)
 
 
@@ -119,14 +121,15 @@ def recipes() -> None:
 def machine() -> None:
     """What is chosen on this machine, and why."""
     device = choose_device("auto")
-    wide, narrow = (choose_precision("auto", device, width) for width in (WIDE, WIDE - 1))
     table = _table("what", "chosen", "why")
     name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
     table.add_row("device", str(device), name)
     table.add_row("threads", str(torch.get_num_threads()), "one for each core; --threads changes it")
-    table.add_row("precision", wide.name, wide.why)
-    if narrow != wide:
-        table.add_row(f"precision below {WIDE} channels", narrow.name, narrow.why)
+    for what, training in (("precision of sampling", False), ("precision of training", True)):
+        chosen = {width: choose_precision("auto", device, width, training) for width in WIDTHS}
+        for width, one in chosen.items():
+            if one.why != chosen[WIDTHS[0]].why or width == WIDTHS[0]:
+                table.add_row(what, one.name, one.why)
     table.add_row("operators", "fused" if built().library else "torch's own", built().words)
     graphs = "measured on first use" if device.type == "cuda" else "never"
     table.add_row("torch.compile", graphs, "its minutes pay on GPUs only, and on long work")

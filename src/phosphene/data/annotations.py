@@ -1,41 +1,128 @@
-"""What people write beside pictures: metadata.jsonl, metadata.csv and .txt files.
+"""What people write about pictures: metadata files, and files beside a picture with its name.
 
-A metadata file names pictures relative to its own folder: `file_name`, and `text` (a caption, or a list of
-several), `label` (a class) or both. A .txt file with a picture's stem holds its caption, or several, a line
-each. Rules where several speak: a metadata
-file nearer to the picture beats one further up, later rows beat earlier ones, metadata beats .txt.
+A metadata file (metadata.jsonl, .csv or .parquet) names pictures relative to its own folder: `file_name`,
+and a caption, a class or both. Beside a picture: .txt or .caption, a caption a line (tags too, as they are:
+"1girl, red hat"); .json, a caption, a list of them, or an object with the fields of a metadata file; .cls,
+a class.
+
+Captions are in the first of the fields `text`, `caption`, `captions`, `tags` that is there: a string, or a
+list of several captions (of tags, which make one); a class is in `label`. `Columns` names others. Rules
+where several speak: a metadata file nearer to the picture beats one further up, rows of one file for one
+picture add their captions, metadata beats what is beside, .txt beats .caption beats .json.
 """
 
 import csv
 import io
 import json
 import posixpath
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from typing import Any, NamedTuple
 
-METADATA = ("metadata.jsonl", "metadata.csv")
+METADATA = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
+BESIDE = ("txt", "caption", "json", "cls")
+CAPTIONS = ("text", "caption", "captions", "tags")
+
+
+class Columns(NamedTuple):
+    """The fields that hold captions and classes; None: the usual ones."""
+
+    text: str | None = None
+    label: str | None = None
+
+
+USUAL = Columns()
+
+
+class Said(NamedTuple):
+    """What one place says of one picture. captions: None where there is none, () where it is blank."""
+
+    captions: tuple[str, ...] | None = None
+    label: str | None = None
+
+    def before(self, other: "Said") -> "Said":
+        """This, and what the other says where this says nothing."""
+        blank = () if self.captions == () and other.captions is None else other.captions
+        return Said(self.captions or blank, self.label if self.label is not None else other.label)
+
+    def joined(self, other: "Said") -> "Said":
+        """The captions of both; the other's class where it has one."""
+        both = [captions for captions in (self.captions, other.captions) if captions is not None]
+        captions = tuple(dict.fromkeys(chain(*both))) if both else None
+        return Said(captions, self.label if other.label is None else other.label)
+
+
+NOTHING = Said()
 
 
 class Row(NamedTuple):
-    """One line of a metadata file; the name is relative to the folder of the whole data set.
-
-    text: None where there is none, "" where what is written is blank; of several captions a line each.
-    """
+    """One line of a metadata file; the name is relative to the folder of the whole data set."""
 
     name: str
-    text: str | None
-    label: str | None
+    said: Said
 
 
-def read_metadata(name: str, content: bytes) -> list[Row]:
+def read_metadata(name: str, content: bytes, columns: Columns = USUAL) -> list[Row]:
     """The rows of a metadata file `name` (relative to the data set). Raises ValueError with file and line."""
+    if name.endswith(".parquet"):
+        entries = _parquet(name, content)
+    else:
+        text = _text(name, content)
+        entries = _jsonl(name, text) if name.endswith(".jsonl") else _csv(name, text)
+    return [_row(name, line, entry, columns) for line, entry in entries]
+
+
+def read_beside(name: str, content: bytes, columns: Columns = USUAL) -> Said:
+    """What a file beside a picture says; its suffix is one of BESIDE. Raises ValueError of one line."""
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
+        raise ValueError(f"{name} is not UTF-8 text") from error
+    match name.rpartition(".")[2].lower():
+        case "json":
+            try:
+                value = json.loads(text)
+            except (ValueError, RecursionError) as error:
+                raise ValueError(f"{name} is not JSON") from error
+            return said(name, value if isinstance(value, dict) else {"text": value}, columns)
+        case "cls":
+            return Said(None, text.strip() or None)
+        case _:
+            return Said(_stripped(text.split("\n")))
+
+
+def said(where: str, entry: Mapping[str, Any], columns: Columns = USUAL) -> Said:
+    """What the fields of an object or a row say. Raises ValueError for values of other kinds."""
+    names = CAPTIONS if columns.text is None else (columns.text,)
+    name = next((name for name in names if entry.get(name) is not None), None)
+    captions = None if name is None else _captions(where, name, entry[name])
+    field = columns.label or "label"
+    label = entry.get(field)
+    if isinstance(label, bool) or not isinstance(label, str | int | None):
+        raise ValueError(f"{where}: {field} {label!r} is neither a string nor an integer")
+    return Said(captions, None if label is None else str(label).strip() or None)
+
+
+def _captions(where: str, name: str, value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return _stripped([value])
+    texts = [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
+    if not isinstance(value, list) or len(texts) < len(value):
+        raise ValueError(f"{where}: {name} {value!r:.60} is not a string or a list of strings")
+    return _stripped([", ".join(texts)] if name == "tags" else texts)
+
+
+def _stripped(texts: list[str]) -> tuple[str, ...]:
+    """Each caption once, without the blank ones."""
+    return tuple(dict.fromkeys(words for text in texts if (words := text.strip())))
+
+
+def _text(name: str, content: bytes) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ValueError(f"{name} line {line}: not UTF-8 text") from error
-    entries = _jsonl(name, text) if name.endswith(".jsonl") else _csv(name, text)
-    return [_row(name, line, entry) for line, entry in entries]
 
 
 def _jsonl(name: str, text: str) -> Iterator[tuple[int, dict[str, object]]]:
@@ -68,17 +155,25 @@ def _csv(name: str, text: str) -> Iterator[tuple[int, dict[str, object]]]:
         raise ValueError(f"{name} line {reader.line_num + 1}: not CSV ({error})") from error
 
 
-def _row(name: str, line: int, entry: dict[str, object]) -> Row:
-    file_name, text, label = (entry.get(key) for key in ("file_name", "text", "label"))
+def _parquet(name: str, content: bytes) -> Iterator[tuple[int, dict[str, object]]]:
+    try:
+        import pyarrow as arrow  # large, and only this needs it
+        from pyarrow import parquet
+    except ImportError as error:
+        raise ValueError(f"{name}: reading it needs pyarrow: pip install 'phosphene[hub]'") from error
+    try:
+        table = parquet.read_table(arrow.BufferReader(content))
+    except (arrow.ArrowException, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{name} line 1: not Parquet ({reason:.80})") from error
+    if "file_name" not in table.column_names:
+        raise ValueError(f"{name} line 1: no column file_name, expected file_name and text or label")
+    yield from enumerate(table.to_pylist(), 1)
+
+
+def _row(name: str, line: int, entry: dict[str, object], columns: Columns) -> Row:
+    file_name, where = entry.get("file_name"), f"{name} line {line}"
     if not isinstance(file_name, str) or not file_name:
-        raise ValueError(f"{name} line {line}: file_name {file_name!r} is not the name of a picture")
-    if isinstance(text, list) and all(isinstance(one, str) for one in text):
-        text = "\n".join(" ".join(one.split()) for one in text)
-    if not isinstance(text, str | None):
-        raise ValueError(f"{name} line {line}: text {text!r} is neither a string nor a list of strings")
-    if isinstance(label, bool) or not isinstance(label, str | int | None):
-        raise ValueError(f"{name} line {line}: label {label!r} is neither a string nor an integer")
+        raise ValueError(f"{where}: file_name {file_name!r} is not the name of a picture")
     picture = posixpath.normpath(posixpath.join(posixpath.dirname(name), file_name))
-    return Row(
-        picture, None if text is None else text.strip(), None if label is None else str(label).strip() or None
-    )
+    return Row(picture, said(where, entry, columns))

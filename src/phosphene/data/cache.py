@@ -19,38 +19,22 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from statistics import median
-from typing import BinaryIO, Literal, NamedTuple, TypeVar
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 
 from phosphene import files
-from phosphene.data.dataset import Dataset, Report
-from phosphene.data.sources import Source
+from phosphene.data.dataset import Dataset, Report, fingerprint
+from phosphene.data.decoding import Channels, Settings, decode, own_size
+from phosphene.data.source import Source
 from phosphene.pictures import fitting
-from phosphene.pictures.opening import PictureError, measure, open_picture
 
 VERSION = 1
-SIZES = (64, 48, 32, 24, 16, 8)
-MEASURED = 1000
 WINDOW = 256
 STALE = 24 * 3600.0  # seconds without a write, after which nobody is decoding there
 
-Channels = Literal["keep", "L", "RGB", "RGBA"]
 Progress = Callable[[int, int], None]
 T = TypeVar("T")
-
-
-class Settings(NamedTuple):
-    """What pictures are brought to. keep: the smallest mode that loses nothing of any picture."""
-
-    size: int
-    fit: fitting.Fit
-    channels: Channels
-
-    @property
-    def staged(self) -> fitting.Mode:
-        return "RGBA" if self.channels == "keep" else self.channels
 
 
 def prepare(
@@ -66,9 +50,7 @@ def prepare(
     on_progress(done, total) is called while decoding. Raises ValueError if no picture can be read; OSError
     (a full disk) passes through and leaves no entry. The cache is $PHOSPHENE_CACHE or ~/.cache/phosphene.
     """
-    if size is not None and size < 1:
-        raise ValueError(f"size {size}: give at least 1 pixel")
-    chosen, why = (size, {}) if size is not None else own_size(source)
+    chosen, why = own_size(source, size)
     settings = Settings(chosen, fit, channels)
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         digests = list(_mapped(pool, lambda number: _digest(source.read(number)), len(source.names)))
@@ -77,17 +59,6 @@ def prepare(
         if not entry.is_dir():
             _write(entry, source, settings, pool, on_progress or (lambda _done, _total: None))
     return _load(entry, source, len(digests) - len(set(digests)), why)
-
-
-def own_size(source: Source) -> tuple[int, dict[str, int]]:
-    """The size that the pictures are brought to where none is given, and a note if that changes them."""
-    step = -(-len(source.names) // MEASURED)
-    sizes = [measure(source.read(number)) for number in range(0, len(source.names), step)]
-    sides = [min(size) for size in sizes if size is not None]
-    middle = median(sides) if sides else SIZES[0]
-    size = next((size for size in SIZES if size <= middle), SIZES[-1])
-    note = f"brought to {size}x{size}, for a median short side of {middle:g}"
-    return size, {} if size == middle else {note: len(source.names)}
 
 
 def _mapped(pool: ThreadPoolExecutor, function: Callable[[int], T], count: int) -> Iterator[T]:
@@ -113,23 +84,6 @@ def _key(names: tuple[str, ...], digests: list[str], settings: Settings) -> str:
     return key.hexdigest()
 
 
-class _Decoded(NamedTuple):
-    pixels: np.ndarray
-    mode: str
-    notes: tuple[str, ...]
-
-
-def _decode(content: Path | bytes, settings: Settings) -> _Decoded | str:
-    """The picture in the staged mode, its own mode, and notes; or the reason why there is none."""
-    try:
-        opened = open_picture(content)
-    except PictureError as error:
-        return str(error)
-    fitted, notes = fitting.fit(opened.image, settings.size, settings.fit)
-    pixels = np.asarray(fitting.to_mode(fitted, settings.staged))
-    return _Decoded(pixels, fitted.mode, opened.notes + notes)
-
-
 def _write(
     entry: Path, source: Source, settings: Settings, pool: ThreadPoolExecutor, on_progress: Progress
 ) -> None:
@@ -141,7 +95,7 @@ def _write(
         used, unreadable, modes, notes = [], [], set(), Counter()
         with (part / "stage").open("w+b") as stage:
             count = len(source.names)
-            decoded = _mapped(pool, lambda number: _decode(source.read(number), settings), count)
+            decoded = _mapped(pool, lambda number: decode(source.read(number), settings), count)
             for number, result in enumerate(decoded):
                 if isinstance(result, str):
                     unreadable.append((source.names[number], result))
@@ -205,14 +159,13 @@ def _load(entry: Path, source: Source, duplicates: int, why: dict[str, int]) -> 
     used = meta["used"]
     labels = None if source.labels is None else np.array([source.labels[i] for i in used], np.int64)
     captions = None if source.captions is None else tuple(source.captions[i] for i in used)
-    written = json.dumps([source.classes, source.labels, source.captions])
     return Dataset(
         pictures=np.load(entry / "pictures.npy", mmap_mode="r", allow_pickle=False),
         labels=labels,
         classes=source.classes,
         captions=captions,
         names=tuple(source.names[i] for i in used),
-        fingerprint=hashlib.sha256(f"{entry.name} {written}".encode()).hexdigest(),
+        fingerprint=fingerprint(entry.name, source),
         report=Report(
             found=len(source.names),
             used=len(used),

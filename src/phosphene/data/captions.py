@@ -1,8 +1,4 @@
-"""Captions of a data set as numbers of unique texts. A picture may have several, a line each.
-
-One line, one caption is what folders of .txt files mean by several lines (DALL-E's and its successors' data);
-in metadata.jsonl `text` may be a list instead.
-"""
+"""Captions of a data set as numbers of unique texts; a picture may have several."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -25,23 +21,18 @@ class Captions(NamedTuple):
         self, pictures: Int64[np.ndarray, " b"], share: Float64[np.ndarray, " b"]
     ) -> Int64[np.ndarray, " b"]:
         """One text of each picture, NONE where it has none. share in [0, 1): 0 is the first of several."""
-        first, last = self.starts[pictures], self.starts[pictures + 1]
-        place = first + np.floor(share * (last - first)).astype(np.int64)
         if not len(self.numbers):
             return np.full(len(pictures), NONE, np.int64)
+        first, last = self.starts[pictures], self.starts[pictures + 1]
+        place = first + np.floor(share * (last - first)).astype(np.int64)
         return np.where(last > first, self.numbers[np.minimum(place, len(self.numbers) - 1)], NONE)
 
 
-def lines(caption: str | None) -> list[str]:
-    """The captions that a caption holds, one or a line each."""
-    return [] if caption is None else [line.strip() for line in caption.split("\n") if line.strip()]
-
-
-def collect(captions: Sequence[str | None]) -> Captions:
+def collect(captions: Sequence[Sequence[str]]) -> Captions:
     """The captions of pictures, in order."""
     known: dict[str, int] = {}
     numbers, starts = [], [0]
-    for caption in captions:
-        numbers += [known.setdefault(line, len(known)) for line in lines(caption)]
+    for said in captions:
+        numbers += [known.setdefault(text, len(known)) for text in said]
         starts.append(len(numbers))
     return Captions(tuple(known), np.array(numbers, np.int64), np.array(starts, np.int64))

@@ -1,11 +1,15 @@
-"""A data set in memory: pictures of one size as bytes, with labels, captions and a report of what was met."""
+"""A data set: pictures of one size as bytes, with labels, captions and a report of what was met."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Int64, UInt8
+
+from phosphene.data.source import Source
+from phosphene.data.streamed import Streamed
 
 
 @dataclass(frozen=True)
@@ -30,14 +34,15 @@ class Report:
 class Dataset:
     """Pictures and what is known of them; picture i has labels[i], captions[i] and names[i].
 
-    labels are indices into classes, -1 where a picture has none. fingerprint: a hash of everything here,
-    pixels, labels and captions, that says whether two runs saw the same data.
+    pictures: decoded once, or when they are asked for. labels are indices into classes, -1 where a picture
+    has none. captions: none or several of each picture; None if no picture has one. fingerprint: a hash of
+    everything here, pixels, labels and captions, that says whether two runs saw the same data.
     """
 
-    pictures: UInt8[np.ndarray, "n c h w"]
+    pictures: UInt8[np.ndarray, "n c h w"] | Streamed
     labels: Int64[np.ndarray, " n"] | None
     classes: tuple[str, ...]
-    captions: tuple[str | None, ...] | None
+    captions: tuple[tuple[str, ...], ...] | None
     names: tuple[str, ...]
     fingerprint: str
     report: Report
@@ -50,20 +55,30 @@ class Dataset:
     def channels(self) -> int:
         return self.pictures.shape[1]
 
+    @property
+    def unreadable(self) -> tuple[tuple[str, str], ...]:
+        """Names and reasons; of streamed pictures, those that were met so far."""
+        met = self.pictures.unreadable if isinstance(self.pictures, Streamed) else {}
+        return (*self.report.unreadable, *((self.names[number], why) for number, why in sorted(met.items())))
+
     def split(self, held_out: float, seed: int) -> tuple[Int64[np.ndarray, " a"], Int64[np.ndarray, " b"]]:
         """Indices for training and held-out indices, each ascending.
 
         A picture's side follows from a hash of its pixels: equal pictures are on the same side, and no
-        picture changes sides when others join. About a share `held_out` in [0, 1) is held out; where that is
-        none and held_out > 0, one picture is. Raises ValueError for another share or if nothing is left to
-        train on.
+        picture changes sides when others join. Streamed pictures are not looked at: their names stand for
+        them, so copies under two names may be on two sides. About a share `held_out` in [0, 1) is held out;
+        where that is none and held_out > 0, one picture is. Raises ValueError for another share or if
+        nothing is left to train on.
         """
         if not 0 <= held_out < 1:
             raise ValueError(f"held_out {held_out}: give a share of at least 0 and below 1")
         everything = np.arange(len(self.pictures), dtype=np.int64)
         if held_out == 0:
             return everything, everything[:0]
-        places = np.array([_place(picture, seed) for picture in self.pictures])
+        if isinstance(self.pictures, Streamed):
+            places = np.array([_place(name.encode("utf-8", "surrogateescape"), seed) for name in self.names])
+        else:
+            places = np.array([_place(picture.tobytes(), seed) for picture in self.pictures])
         out = places < max(held_out, np.nextafter(places.min(), 1))
         if out.all():
             raise ValueError(
@@ -73,7 +88,15 @@ class Dataset:
         return everything[~out], everything[out]
 
 
-def _place(picture: UInt8[np.ndarray, "c h w"], seed: int) -> float:
-    """A number in [0, 1) from the pixels and the seed."""
-    digest = hashlib.blake2b(picture.tobytes(), digest_size=8, salt=seed.to_bytes(16, "little"))
+def _place(content: bytes, seed: int) -> float:
+    """A number in [0, 1) from the content and the seed."""
+    digest = hashlib.blake2b(content, digest_size=8, salt=seed.to_bytes(16, "little"))
     return int.from_bytes(digest.digest(), "little") / 2**64
+
+
+def fingerprint(pixels: str, source: Source) -> str:
+    """A hash of what stands for the pixels, and of what the source says of them."""
+    # One caption is written as it is: runs that began when there was never more than one go on.
+    captions = source.captions and [said if said[1:] else next(iter(said), None) for said in source.captions]
+    written = json.dumps([source.classes, source.labels, captions])
+    return hashlib.sha256(f"{pixels} {written}".encode()).hexdigest()

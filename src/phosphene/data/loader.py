@@ -4,8 +4,8 @@ Each epoch is a permutation that follows from (seed, epoch) alone. The permutati
 s takes positions s * batch to (s + 1) * batch, across the border of epochs where it falls inside. A worker of
 several takes a contiguous slice of the same batch, so the order does not depend on how many there are.
 
-Pictures that are not kept on the device are copied out of the cache file ahead of time by a thread: what it
-makes is a function of (seed, step) too, so nothing is lost with it.
+Pictures that are not kept on the device are copied out of the cache file, or decoded where they are streamed,
+ahead of time by a thread: what it makes is a function of (seed, step) too, so nothing is lost with it.
 """
 
 import mmap
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from phosphene.data.ahead import Ahead
 from phosphene.data.dataset import Dataset
+from phosphene.data.streamed import Streamed
 from phosphene.pictures.pixels import to_values
 
 RESIDENT = 256 * 2**20
@@ -92,7 +93,8 @@ class Loader:
     rank, world: worker r of w takes rows [r * batch / w, (r + 1) * batch / w) of each batch. All take equally
     many: the mean of their gradients is the batch's only then, and their numbers of parts are equal.
     resident: up to how many bytes of pictures are kept on the device; more are read from the cache file, by a
-    thread that `close` ends.
+    thread that `close` ends. Streamed pictures are never kept. In place of one that cannot be read stands the
+    next of the given pictures, as itself: with its number and label.
     Raises ValueError for a batch larger than the number of pictures or that the workers do not divide.
     """
 
@@ -121,19 +123,21 @@ class Loader:
         self.dataset, self.indices, self.batch_size, self.seed = dataset, indices, batch, seed
         self.device = torch.device(device)
         self.slice = slice(rank * batch // world, (rank + 1) * batch // world)
+        pictures, self.resident = dataset.pictures, None
         self.ahead = Ahead(self.read, AHEAD)
-        self.resident = None
-        if len(indices) * dataset.pictures[0].nbytes <= resident:
-            self.resident = torch.from_numpy(dataset.pictures[indices]).to(self.device)
+        if isinstance(pictures, Streamed):
+            return
+        if len(indices) * pictures[0].nbytes <= resident:
+            self.resident = torch.from_numpy(pictures[indices]).to(self.device)
         else:
-            read_at_random(dataset.pictures)
+            read_at_random(pictures)
 
     def batch(self, step: int) -> Rows:
         """The rows of a step."""
         if self.resident is None:
             chosen, pixels = self.ahead.take(step)
         else:
-            chosen = self.choose(step)
+            chosen = self.chosen(self.order(step))
             pixels = self.resident[chosen.order.to(self.device, non_blocking=True)]
         labels = chosen.labels
         return Rows(
@@ -144,19 +148,28 @@ class Loader:
         )
 
     def close(self) -> None:
-        """Ends the thread, if there is one."""
+        """Ends the threads, if there are any."""
         self.ahead.close()
+        if isinstance(self.dataset.pictures, Streamed):
+            self.dataset.pictures.close()
 
-    def choose(self, step: int) -> _Chosen:
-        order = indices(len(self.indices), self.batch_size, self.seed, step)[self.slice]
+    def order(self, step: int) -> Int64[np.ndarray, " b"]:
+        """This worker's slice of a step's batch, as places in `indices`."""
+        return indices(len(self.indices), self.batch_size, self.seed, step)[self.slice]
+
+    def chosen(self, order: Int64[np.ndarray, " b"]) -> _Chosen:
         numbers, labels = self.indices[order], self.dataset.labels
         known = None if labels is None else self.host(labels[numbers])
         return _Chosen(self.host(order), self.host(numbers), known)
 
     def read(self, step: int) -> tuple[_Chosen, UInt8[Tensor, "b c h w"]]:
-        """What the thread makes: the pixels, out of the cache file."""
-        chosen = self.choose(step)
-        return chosen, self.host(self.dataset.pictures[chosen.numbers.numpy()])
+        """What the thread makes: the pixels, out of the cache file or decoded."""
+        order, pictures = self.order(step), self.dataset.pictures
+        if isinstance(pictures, Streamed):
+            pixels, order = pictures.take(self.indices, order)
+        else:
+            pixels = pictures[self.indices[order]]
+        return self.chosen(order), self.host(pixels)
 
     def host(self, values: np.ndarray) -> Tensor:
         """The values where the device can copy them from while the host goes on."""

@@ -1,8 +1,8 @@
-"""Where pictures come from: a folder of files, or a set that is bundled with a library.
+"""Where pictures come from: a folder of files, shards, the hub, or a set that is bundled with a library.
 
 A folder is read to any depth, in an order that depends on names alone. What is a picture is decided by its
 content: a known suffix makes a file a candidate, any other file is one if its header is a picture's.
-Labels and captions follow the conventions of ImageFolder and of metadata files.
+Labels and captions follow the conventions of ImageFolder, of metadata files and of files beside pictures.
 """
 
 import difflib
@@ -10,52 +10,55 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from phosphene.data.annotations import METADATA, Row, read_metadata
-from phosphene.diffusion.condition import NO_LABEL
-from phosphene.pictures.opening import measure
+from phosphene.data import hub, shards
+from phosphene.data.annotations import (
+    BESIDE,
+    METADATA,
+    NOTHING,
+    USUAL,
+    Columns,
+    Said,
+    read_beside,
+    read_metadata,
+)
+from phosphene.data.source import Source, annotated, natural
+from phosphene.pictures.opening import SUFFIXES, measure
 
-PICTURE = re.compile(r"\.(a?png|jpe?g|jpe|jfif|webp|gif|bmp|dib|tiff?|p[pgbnf]m|qoi)")
-BESIDE = re.compile(r"\.(txt|jsonl?|csv|tsv|md|xml|ya?ml|toml|html|py|ini|db|log)")
+OTHERS = re.compile(r"\.(txt|caption|cls|jsonl?|csv|tsv|md|xml|ya?ml|toml|html|py|ini|db|log)")
 
 
-@dataclass(frozen=True)
-class Source:
-    """Pictures that are named but not yet opened, with what is known about them.
+def find(source: str | Path, columns: Columns = USUAL) -> Source:
+    """The pictures of a folder, of shards (a folder of .tar files, one of them, or a pattern such as
+    shards/{000..031}.tar), of a data set of the Hugging Face hub (hub:OWNER/NAME), or of a bundled set.
 
-    names: unique, sorted. read: the content of picture i, a file or its bytes. labels: indices into classes,
-    -1 where there is none; None if no picture has one. captions: None if no picture has one.
-    ignored: other files that were met, by suffix. problems: one line each. blank: pictures whose caption is
-    written down and empty.
+    Classes: those of metadata or beside a picture where given, else the first folder level when every picture
+    lies in a folder and there are at least two. Raises ValueError for a missing or empty folder, for broken
+    metadata, and for named columns that no picture has.
     """
-
-    name: str
-    names: tuple[str, ...]
-    read: Callable[[int], Path | bytes]
-    labels: tuple[int, ...] | None
-    classes: tuple[str, ...]
-    captions: tuple[str | None, ...] | None
-    ignored: Mapping[str, int]
-    problems: tuple[str, ...]
-    blank: tuple[str, ...] = ()
+    found = _find(source, columns)
+    for setting, field, none in (
+        ("text_column", columns.text, found.captions is None and not found.blank),
+        ("label_column", columns.label, found.labels is None),
+    ):
+        if field is not None and none:
+            raise ValueError(f"data.{setting} {field!r}: no picture of {source} has such a field")
+    return found
 
 
-def find(source: str | Path) -> Source:
-    """The pictures of a folder, or of a bundled set of that name where there is no such folder.
-
-    Classes: metadata labels where given, else the first folder level when every picture lies in a folder and
-    there are at least two. Raises ValueError for a missing or empty folder and for broken metadata.
-    """
-    path = Path(source)
+def _find(source: str | Path, columns: Columns) -> Source:
+    path, name = Path(source), str(source)
     if path.is_dir():
-        return _folder(path)
+        return _folder(path, columns)
+    if name.startswith(hub.PREFIX):
+        return hub.hub(name, columns)
+    if shards.are_shards(name):
+        return shards.shards(name, shards.expanded(name), columns)
     if path.exists():
         raise ValueError(f"{source} is a file: give the folder that holds it")
-    name = str(source)
     if name in BUNDLED:
         return BUNDLED[name]()
     near = difflib.get_close_matches(name, BUNDLED, 1)
@@ -63,18 +66,29 @@ def find(source: str | Path) -> Source:
     raise ValueError(f"no folder {name!r}: {hint}")
 
 
+def there(source: str) -> bool:
+    """Whether something can be found under that name, as far as can be told without looking into it."""
+    if source.startswith(hub.PREFIX) or source in BUNDLED or Path(source).is_dir():
+        return True
+    return shards.are_shards(source) and all(Path(path).is_file() for path in shards.expanded(source))
+
+
 def everywhere(source: str) -> str:
     """The same source, named so that it is found from any working folder: a folder by its absolute path."""
-    return str(Path(source).resolve()) if Path(source).is_dir() else source
+    if source.startswith(hub.PREFIX):
+        return hub.everywhere(source)
+    return os.path.abspath(source) if Path(source).is_dir() or shards.are_shards(source) else source  # noqa: PTH100 (a pattern is no path)
 
 
-def natural(name: str) -> tuple[list[str | int], str]:
-    """Sorts names as people do: class2 before class10."""
-    parts = re.split(r"([0-9]+)", name.casefold())
-    return [int(part) if odd % 2 else part for odd, part in enumerate(parts)], name
+def short(source: str) -> str:
+    """What a run on this source is called."""
+    if source.startswith(hub.PREFIX):
+        return Path(source.removeprefix(hub.PREFIX).split(":")[0]).name
+    path = Path(source).resolve()
+    return path.parent.name if "{" in path.name else path.name.removesuffix(".tar")
 
 
-def _folder(root: Path) -> Source:
+def _folder(root: Path, columns: Columns) -> Source:
     problems: list[str] = []
     files = sorted(_files(root, problems))
     if not files:
@@ -82,29 +96,33 @@ def _folder(root: Path) -> Source:
     names, ignored = [], Counter()
     for name in files:
         suffix = Path(name).suffix.lower()
-        if BESIDE.fullmatch(suffix):
+        if OTHERS.fullmatch(suffix) or Path(name).name in METADATA:
             continue
-        if PICTURE.fullmatch(suffix) or measure(root / name) is not None:
+        if SUFFIXES.fullmatch(suffix) or measure(root / name) is not None:
             names.append(name)
         else:
             ignored[suffix or "no suffix"] += 1
+    tars = [str(root / name) for name in files if name.lower().endswith(".tar")]
+    if not names and tars:
+        return shards.shards(str(root), sorted(tars, key=natural), columns, problems)
+    if tars:
+        problems.append(f"{len(tars)} .tar files beside pictures: give shards a folder of their own")
     if not names:
         kinds = ", ".join(sorted({Path(name).suffix.lower() or "no suffix" for name in files})[:8])
         raise ValueError(f"folder {root} holds no picture, only {len(files)} other files ({kinds})")
-    rows, mismatched = _metadata(root, files, set(names))
-    labels, classes = _labels(names, rows)
-    captions, blank, unread = _captions(root, names, set(files), rows)
+    rows, mismatched = _metadata(root, files, set(names), columns)
+    beside, unread = _beside(root, names, set(files), columns)
     paths = tuple(root / name for name in names)
-    return Source(
-        name=str(root),
-        names=tuple(names),
-        read=paths.__getitem__,
-        labels=labels,
-        classes=classes,
-        captions=captions,
-        ignored=dict(sorted(ignored.items())),
+    return annotated(
+        str(root),
+        names,
+        paths.__getitem__,
+        [
+            rows.get(name, NOTHING).before(near).before(folder)
+            for name, near, folder in zip(names, beside, _classes(names), strict=True)
+        ],
+        ignored=ignored,
         problems=(*problems, *mismatched, *unread),
-        blank=tuple(blank),
     )
 
 
@@ -128,53 +146,49 @@ def _files(root: Path, problems: list[str]) -> Iterator[str]:
                 yield path.relative_to(root).as_posix()
 
 
-def _metadata(root: Path, files: list[str], pictures: set[str]) -> tuple[dict[str, Row], list[str]]:
-    """Rows by picture, and problems: rows that name no picture."""
-    rows, problems = {}, []
+def _metadata(
+    root: Path, files: list[str], pictures: set[str], columns: Columns
+) -> tuple[dict[str, Said], list[str]]:
+    """What rows say by picture, and problems: rows that name no picture."""
+    everything: dict[str, Said] = {}
+    problems = []
     listed = [name for name in files if Path(name).name in METADATA]
     for name in sorted(listed, key=lambda name: (name.count("/"), name)):
-        found = read_metadata(name, (root / name).read_bytes())
+        found = read_metadata(name, (root / name).read_bytes(), columns)
         missing = [row.name for row in found if row.name not in pictures]
         if missing:
             problems.append(f"{name}: {len(missing)} rows name no picture here, the first {missing[0]}")
-        repeated = len(found) - len({row.name for row in found})
-        if repeated:
-            problems.append(f"{name}: {repeated} rows name a picture again; the last row counts")
-        rows |= {row.name: row for row in found if row.name in pictures}
-    return rows, problems
+        here: dict[str, Said] = {}
+        for row in found:
+            if row.name in pictures:
+                here[row.name] = here.get(row.name, NOTHING).joined(row.said)
+        for picture, said in here.items():
+            everything[picture] = said.before(everything.get(picture, NOTHING))
+    return everything, problems
 
 
-def _labels(names: list[str], rows: dict[str, Row]) -> tuple[tuple[int, ...] | None, tuple[str, ...]]:
+def _beside(root: Path, names: list[str], files: set[str], columns: Columns) -> tuple[list[Said], list[str]]:
+    """What the files beside each picture say, and problems."""
+    result, problems = [], []
+    for name in names:
+        said = NOTHING
+        for suffix in BESIDE:
+            beside = Path(name).with_suffix(f".{suffix}").as_posix()
+            if beside in files:
+                try:
+                    said = said.before(read_beside(beside, (root / beside).read_bytes(), columns))
+                except ValueError as error:
+                    problems.append(str(error))
+        result.append(said)
+    return result, problems
+
+
+def _classes(names: list[str]) -> list[Said]:
+    """The class that each picture's folder says."""
     folders = [name.split("/")[0] if "/" in name else None for name in names]
     if None in folders or len(set(folders)) < 2:
-        folders = [None] * len(names)
-    given = [rows[name].label if name in rows else None for name in names]
-    words = [label or folder for label, folder in zip(given, folders, strict=True)]
-    classes = tuple(sorted({word for word in words if word is not None}, key=natural))
-    if not classes:
-        return None, ()
-    number = {word: index for index, word in enumerate(classes)}
-    return tuple(NO_LABEL if word is None else number[word] for word in words), classes
-
-
-def _captions(
-    root: Path, names: list[str], files: set[str], rows: dict[str, Row]
-) -> tuple[tuple[str | None, ...] | None, list[str], list[str]]:
-    """A caption or None for each picture, the pictures whose caption is blank, and problems."""
-    captions: list[str | None] = []
-    blank, problems = [], []
-    for name in names:
-        caption = rows[name].text if name in rows else None
-        beside = Path(name).with_suffix(".txt").as_posix()
-        if not caption and beside in files:
-            try:
-                caption = (root / beside).read_text("utf-8-sig").strip()
-            except UnicodeDecodeError:
-                problems.append(f"{beside} is not UTF-8 text")
-        if caption == "":
-            blank.append(name)
-        captions.append(caption or None)
-    return (tuple(captions) if any(captions) else None), blank, problems
+        return [NOTHING] * len(names)
+    return [Said(None, folder) for folder in folders]
 
 
 def _digits() -> Source:

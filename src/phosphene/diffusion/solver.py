@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from phosphene.diffusion.ancestral import Solver, consistency, ddim, ddpm, ddpm_large, ddpm_learned
 from phosphene.diffusion.heun import heun
 from phosphene.diffusion.multistep import dpmpp, unipc
+from phosphene.diffusion.resampling import resampled
 
 
 @dataclass(frozen=True)
@@ -38,5 +39,6 @@ SOLVERS: Mapping[str, Named] = {
     "dpmpp_2m_sde": Named(dpmpp(2, eta=1.0), "DPM-Solver++(2M) with fresh noise", True, 30),
     "dpmpp_3m_sde": Named(dpmpp(3, eta=1.0), "DPM-Solver++(3M) with fresh noise", True, 30),
     "unipc": Named(unipc, "predictor and corrector of order 2 (Zhao 2023)", False, 20),
+    "repaint": Named(resampled(5, 10), "ddpm, with noise gone through ten times (Lugmayr 2022)", True, 50),
     "consistency": Named(consistency, "x0_hat, then noise anew; for consistency models (Song 2023)", True, 2),
 }

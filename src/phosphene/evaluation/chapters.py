@@ -228,7 +228,7 @@ def data(real: Real, recipe: Recipe) -> Section:
         "trained on, held out": f"{len(real.training):,}, {len(real.held_out):,}",
         "brought to": f"{dataset.size}x{dataset.size} {MODES[dataset.channels]}, fit {recipe.data.fit}",
         "classes": ", ".join(dataset.classes) if dataset.labels is not None else "none",
-        "captions": sum(caption is not None for caption in dataset.captions or ()),
+        "captions": sum(map(bool, dataset.captions or ())),
         "copies of another": report.duplicates,
         "unreadable": len(report.unreadable),
     }

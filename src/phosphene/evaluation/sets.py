@@ -16,7 +16,8 @@ from jaxtyping import Int64, UInt8
 
 from phosphene.data.cache import Channels, prepare
 from phosphene.data.dataset import Dataset
-from phosphene.data.sources import BUNDLED, find
+from phosphene.data.load import load
+from phosphene.data.sources import find, there
 from phosphene.evaluation.record import Pictures, fingerprint
 from phosphene.recipes.settings import Recipe
 
@@ -40,7 +41,7 @@ class Chosen(NamedTuple):
     pictures: UInt8[np.ndarray, "n c h w"]
     labels: Int64[np.ndarray, " n"] | None
     record: Pictures
-    captions: tuple[str | None, ...] | None = None
+    captions: tuple[tuple[str, ...], ...] | None = None
 
 
 class Sets(NamedTuple):
@@ -58,9 +59,9 @@ def real(recipe: Recipe, data: str | Path | None) -> Real:
     """
     settings = recipe.data
     source = str(data or settings.source)
-    if not Path(source).is_dir() and source not in BUNDLED:
+    if not there(source):
         raise ValueError(f"data {source}: no such folder; where the run's pictures are now: --data FOLDER")
-    dataset = prepare(find(source), settings.size, settings.fit, settings.channels)
+    dataset = load(settings.model_copy(update={"source": source}))
     training, held_out = dataset.split(settings.held_out, recipe.training.seed)
     return Real(dataset, training, held_out, source)
 

@@ -11,7 +11,6 @@ import torch
 from jaxtyping import Float64, Int64, UInt8
 from torch import Tensor
 
-from phosphene.data.captions import lines
 from phosphene.diffusion import noise
 from phosphene.diffusion.condition import Condition
 from phosphene.diffusion.level import Level
@@ -81,9 +80,9 @@ class Subject:
         far as it has them and the model hears them."""
         names, none = self.generator.classes, [None] * len(some.pictures)
         numbers = some.labels.tolist() if names and some.labels is not None else none
-        captions = some.captions if self.generator.task.text and some.captions else none
+        captions = some.captions if self.generator.task.text and some.captions else [()] * len(none)
         labels = [None if number is None or number < 0 else names[number] for number in numbers]
-        prompts = [next(iter(lines(caption)), None) for caption in captions]
+        prompts = [next(iter(said), None) for said in captions]
         return [Request(*wish) for wish in zip(labels, prompts, strict=True)]
 
     @cached_property

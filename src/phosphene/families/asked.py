@@ -102,7 +102,7 @@ class Asked:
             solver = heun(self.churn, 0.05, 50.0, 1.003)
         return solver
 
-    def guide(
+    def steer(
         self,
         denoise: Denoise,
         scales: Sequence[float],
@@ -110,18 +110,21 @@ class Asked:
         against: Condition | None = None,
         weaker: Denoise | None = None,
     ) -> Denoise:
-        """The denoiser with what was asked around it, for a batch of rows with these guidances.
+        """The denoiser with guidance around it, for a batch of rows with these scales.
 
         against: what guidance compares with instead of nothing. weaker: what it compares with instead of this
         denoiser's own answers.
         """
-        if any(scale != 1 for scale in scales):
-            scale = torch.tensor(scales, dtype=torch.float32, device=device)
-            interval = self.interval or guides.EVERYWHERE
-            if weaker is not None:
-                denoise = guides.autoguidance(denoise, weaker, scale, interval)
-            else:
-                denoise = guides.classifier_free(denoise, scale, interval, against)
+        if all(scale == 1 for scale in scales):
+            return denoise
+        scale = torch.tensor(scales, dtype=torch.float32, device=device)
+        interval = self.interval or guides.EVERYWHERE
+        if weaker is not None:
+            return guides.autoguidance(denoise, weaker, scale, interval)
+        return guides.classifier_free(denoise, scale, interval, against)
+
+    def bound(self, denoise: Denoise) -> Denoise:
+        """The denoiser with the threshold around it: of what is said in the end."""
         if self.threshold == "clip":
             return guides.clip(denoise)
         return guides.dynamic_threshold(denoise) if self.threshold == "dynamic" else denoise

@@ -1,9 +1,8 @@
-"""Which device computes, and in which precision. Weights are float32 always."""
+"""Which device computes, and how a network computes there in a precision. Weights are float32 always."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
@@ -14,16 +13,7 @@ from phosphene.kernels.library import keep_buffers
 
 N = TypeVar("N", bound=nn.Module)
 
-WIDE = 64  # channels from which bf16 pays on a CPU with units for it
-UNITS = ("amx_bf16", "avx512_bf16")
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-class Precision(NamedTuple):
-    """Of matrix products and convolutions: fp32, bf16 or fp16; and why."""
-
-    name: str
-    why: str
 
 
 def choose_device(name: str) -> torch.device:
@@ -37,35 +27,6 @@ def choose_device(name: str) -> torch.device:
         have = "auto, cpu" + (", cuda" if torch.cuda.is_available() else "")
         raise ValueError(f"device {name!r}: not on this machine; accepted are {have}") from None
     return device
-
-
-def choose_precision(asked: str, device: torch.device, width: int) -> Precision:
-    """What "auto" means here: bf16 where the chip has units for it, float32 elsewhere.
-
-    width: the narrowest of the network. On CPUs, narrow networks are not worth the conversions.
-    Raises ValueError for fp16 on a CPU, which has no units for it anywhere.
-    """
-    if asked == "fp16" and device.type == "cpu":
-        raise ValueError("precision fp16: for GPUs only; on a CPU auto, fp32 and bf16 are accepted")
-    if asked != "auto":
-        return Precision(asked, "as asked")
-    if device.type == "cuda":
-        if torch.cuda.is_bf16_supported(including_emulation=False):
-            return Precision("bf16", "this GPU has units for it")
-        return Precision("fp32", "this GPU has no units for bf16")
-    units = bf16_units()
-    if not units:
-        return Precision("fp32", "this CPU has no units for bf16")
-    if width < WIDE:
-        return Precision("fp32", f"a network of {width} channels is too narrow for bf16 to pay")
-    return Precision("bf16", f"this CPU has units for it ({units})")
-
-
-def bf16_units() -> str:
-    """The units of this CPU that multiply in bf16, as far as Linux says; "" for none."""
-    flags = Path("/proc/cpuinfo")
-    text = flags.read_text().split() if flags.exists() else []
-    return ", ".join(unit for unit in UNITS if unit in text)
 
 
 @contextmanager

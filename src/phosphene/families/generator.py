@@ -18,10 +18,13 @@ from phosphene.diffusion.noise import keys
 from phosphene.diffusion.plan import sample
 from phosphene.families.asked import Asked, known
 from phosphene.families.compiled import faster
-from phosphene.families.device import Asking, Precision, choose_device, choose_precision, made_ready
+from phosphene.families.device import Asking, choose_device, made_ready
 from phosphene.families.diffusion import Diffusion
 from phosphene.families.like import read as read_like
 from phosphene.families.like import settings
+from phosphene.families.place import BEST, find_model
+from phosphene.families.precision import Precision, choose_precision
+from phosphene.families.restoring import Restoring, frozen
 from phosphene.families.rows import Labels, Row, Scales, Texts, each, leading, representative, scaled
 from phosphene.families.sampled import MOST_FRAMES, Sampled
 from phosphene.networks.build import narrowest
@@ -31,9 +34,6 @@ from phosphene.store import model, pipeline, text_encoder
 from phosphene.tasks.request import NOTHING, Request
 from phosphene.tasks.task import Task
 from phosphene.tasks.text import Text
-
-BEST = "best"
-"""The folder of a run in which training keeps the model that measured best."""
 
 Watch = Callable[[int, int], None]
 
@@ -133,6 +133,7 @@ class Generator:
         weaker: Path | str | float | None = None,
         threshold: str | None = None,
         like: Path | str | None = None,
+        restoring: Restoring | None = None,
         batch: int = 64,
         trajectory: bool = False,
         watch: Watch | None = None,
@@ -147,6 +148,8 @@ class Generator:
         what the model's recipe says. guidance may be one a picture. weaker: guidance leads away from what
         this run, model or shorter average (0.05) of the same kind says, instead (autoguidance).
         like: a PNG made by phosphene, whose settings come first of all.
+        restoring: what is known of the pictures, see `phosphene.families.restoring`; solver and steps are
+        then those that restore well, unless given.
         batch: pictures a network call. trajectory: keep the noisy pictures on the way in `.frames`.
         watch(done, total) is called after each evaluation of the network.
 
@@ -162,6 +165,9 @@ class Generator:
             negative = made.negative if negative is None else negative
             if weaker is None:
                 weaker, remade = made.weaker, made.weaker_model
+        if restoring is not None:
+            restoring.refuse_for(self.channels, self.size)
+            asked = restoring.asked(asked)
         n = (1 if like is not None else 16) if n is None else n
         seed, first = seed or 0, number if first is None else first
         changes = {
@@ -195,7 +201,7 @@ class Generator:
             Row(first + i, Request(*wish), way)
             for i, (wish, way) in enumerate(zip(wishes, ways, strict=True))
         ]
-        return self._run(rows, seed, batch, trajectory, watch, against)
+        return self._run(rows, seed, restoring, batch, trajectory, watch, against)
 
     def _weaker(self, weaker: Path | str | float) -> "Weaker":
         """The model that autoguidance leads away from. Raises ValueError for one of another kind."""
@@ -215,6 +221,7 @@ class Generator:
         self,
         rows: Sequence[Row],
         seed: int,
+        restoring: Restoring | None,
         batch: int,
         trajectory: bool,
         watch: Watch | None,
@@ -246,38 +253,43 @@ class Generator:
                     film.append((x if last else x / float(scale[n])).cpu())
 
             numbers = [row.number for row in part]
-            denoise, condition = self._guided(family.denoise, part, weaker)
+            denoise, condition = self._guided(family, part, weaker, restoring)
             with torch.inference_mode():
                 shape = (self.channels, self.size, self.size)
                 key = keys(seed, numbers).to(self.device)
                 made = sample(denoise, plan, key, condition, shape, step).cpu()
             refuse_infinite(made, numbers, asked)
+            if restoring is not None:
+                made = restoring.finish(made)
             pictures.append(made)
             frames.append(film)
-        against = {} if weaker is None else weaker.said
+        more = {} if weaker is None else weaker.said
+        more |= {} if restoring is None else restoring.describe()
         said = tuple(
-            settings(self.model, self.folder, row.asked, seed, row.number, row.request, against)
-            for row in rows
+            settings(self.model, self.folder, row.asked, seed, row.number, row.request, more) for row in rows
         )
         joined = tuple(torch.cat(parts) for parts in zip(*frames, strict=True))
         return Sampled(torch.cat(pictures), said, plan.evaluations, joined)
 
     def _guided(
-        self, denoise: Denoise, rows: Sequence[Row], weaker: "Weaker | None"
+        self, family: Diffusion, rows: Sequence[Row], weaker: "Weaker | None", restoring: Restoring | None
     ) -> tuple[Denoise, Condition]:
         """The denoiser with what is asked around it, and the condition of these rows."""
         requests = [row.request for row in rows]
-        condition = self.task.asked(requests)
+        condition = self.task.asked(requests).each(lambda t: t.to(self.device))
         compared = self.task.compared(requests, condition)
-        here = condition.each(lambda t: t.to(self.device))
         against = None if compared is None else compared.each(lambda t: t.to(self.device))
-        if weaker is not None:
-            scales = [row.asked.guidance for row in rows]
-            return rows[0].asked.guide(
-                denoise, scales, self.device, weaker=weaker.generator.family.denoise
-            ), here
-        scales = [row.guidance for row in rows]
-        return leading(rows).guide(denoise, scales, self.device, against), here
+        # Where nothing is asked, the two answers that guidance compares are the same.
+        scales = [row.asked.guidance if weaker or row.request.asks else 1.0 for row in rows]
+        asked = leading([row.asked for row in rows])
+        other = None if weaker is None else frozen(weaker.generator.family)
+
+        def steer(denoise: Denoise) -> Denoise:
+            return asked.steer(denoise, scales, self.device, against, other)
+
+        if restoring is not None:
+            return asked.bound(restoring.guide(self.family, steer, self.device)), condition
+        return asked.bound(steer(family.denoise)), condition
 
 
 class Weaker(NamedTuple):
@@ -301,29 +313,6 @@ def refuse_infinite(made: Tensor, numbers: Sequence[int], asked: Asked) -> None:
                 f"steps {asked.steps}, guidance {asked.guidance:g}; take another solver, more steps, "
                 "less guidance or threshold clip"
             )
-
-
-def find_model(place: Path | str, best: bool = False) -> Path:
-    """The model folder of a run, of a model folder itself, of the run of this name below runs/, or of a
-    pipeline of diffusers. best: of a run, the model that measured best in training."""
-    candidates = [Path(place), Path("runs") / place]
-    if best:
-        for folder in candidates:
-            if (files.standing(folder / BEST) / model.CONFIG).is_file():
-                return folder / BEST
-        raise ValueError(
-            f"best: {place} holds no best model; a run keeps one when it is measured, which takes some time "
-            "and training.measure_share above 0"
-        )
-    for folder in candidates:
-        for found in (folder / "model", folder, folder / pipeline.UNET):
-            if (files.standing(found) / model.CONFIG).is_file():
-                return found
-    if any((folder / "recipe.toml").is_file() for folder in candidates):
-        raise ValueError(
-            f"{place}: this run has not saved a model yet; go on with it: train --resume {place}"
-        )
-    raise ValueError(f"{place}: no run or model here; give a run's folder, its name, or a model folder")
 
 
 def load(

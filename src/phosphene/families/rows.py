@@ -22,11 +22,6 @@ class Row:
     request: Request
     asked: Asked
 
-    @property
-    def guidance(self) -> float:
-        """Where nothing is asked, the two answers that guidance compares are the same."""
-        return self.asked.guidance if self.request.asks else 1.0
-
 
 def each(field: str, value: T | Sequence[T | None] | None, n: int) -> list[T | None]:
     """One value a picture."""
@@ -55,6 +50,6 @@ def scaled(asked: Asked, guidance: Scales, n: int) -> list[Asked]:
     ]
 
 
-def leading(rows: Sequence[Row]) -> Asked:
+def leading(ways: Sequence[Asked]) -> Asked:
     """What holds for all rows: that of the first one that is guided."""
-    return next((row.asked for row in rows if row.asked.guidance != 1), rows[0].asked)
+    return next((asked for asked in ways if asked.guidance != 1), ways[0])

@@ -20,8 +20,7 @@ from phosphene.kernels.library import built, library, pointer
 PLACES, LANES = 36, 8
 WORKSPACE = 2 * 2**20  # bytes of transformed tiles at a time: they stay in the cache,
 LEAST = 96  # but so many tiles at least, against which the weights are read once.
-# Below these numbers of tiles the transformed weights, four times as large, cost more than is saved.
-FEWEST, FEWEST_IN_TRAINING = 4, 32
+FEWEST_IN_TRAINING = 16  # tiles: with fewer, transforming the weights at every step costs more than is saved
 
 
 def conv3x3(
@@ -29,19 +28,29 @@ def conv3x3(
     weight: Float[Tensor, "out c 3 3"],
     bias: Float[Tensor, " out"] | None,
     packed: Tensor | None = None,
+    told: Float[Tensor, "b out"] | None = None,
+    rest: Float[Tensor, "b out h w"] | None = None,
 ) -> Float[Tensor, "b out h w"]:
-    """Stride 1, a border of zeros. packed: `pack(weight)`, if the caller keeps it; not for training."""
-    if not suits(x, weight, FEWEST if packed is not None else FEWEST_IN_TRAINING):
+    """Stride 1, a border of zeros. told is added to every pixel of a row, and rest, without further passes.
+
+    packed: `pack(weight)`, if the caller keeps it; not for training.
+    """
+    if not suits(x, weight, 1 if packed is not None else FEWEST_IN_TRAINING):
         if products.suits(x):
-            return products.conv3x3(x, weight, bias)
-        return functional.conv2d(x, weight, bias, padding=1)
+            y = products.conv3x3(x, weight, bias)
+        else:
+            y = functional.conv2d(x, weight, bias, padding=1)
+        y = y if told is None else y + told[:, :, None, None]
+        return y if rest is None else rest + y
     x = x.contiguous(memory_format=torch.channels_last)
+    told = None if told is None else told.float().contiguous()
+    rest = None if rest is None else rest.float().contiguous(memory_format=torch.channels_last)
     if torch.is_grad_enabled():
-        return _Convolution.apply(x, weight, bias)
-    return _forward(x, pack(weight) if packed is None else packed, bias, len(weight))
+        return _Convolution.apply(x, weight, bias, told, rest)
+    return _forward(x, pack(weight) if packed is None else packed, bias, told, rest, len(weight))
 
 
-def suits(x: Tensor, weight: Tensor, fewest: int) -> bool:
+def suits(x: Tensor, weight: Tensor, fewest: int = 1) -> bool:
     """Whether it is faster and possible: float32 on a CPU, whole vectors of channels, enough tiles."""
     return (
         x.device.type == "cpu"
@@ -65,7 +74,7 @@ def pack(weight: Float[Tensor, "out c 3 3"], turned: bool = False) -> Float[Tens
     if turned:
         outputs, inputs = inputs, outputs
         pitch[0], pitch[1] = pitch[1], pitch[0]
-    u = weight.new_empty(PLACES * operators.winograd_panels(outputs) * inputs)
+    u = weight.new_empty(operators.winograd_weights_size(inputs, outputs))
     operators.winograd_weights(
         pointer(weight),
         (ctypes.c_int64 * 4)(*pitch),
@@ -89,18 +98,21 @@ def _chunk(x: Tensor, channels: int) -> int:
     return max(1, min(_tiles(x), max(LEAST, most // 6 * 6)))
 
 
-def _forward(x: Tensor, packed: Tensor, bias: Tensor | None, outputs: int) -> Tensor:
+def _forward(
+    x: Tensor, packed: Tensor, bias: Tensor | None, told: Tensor | None, rest: Tensor | None, outputs: int
+) -> Tensor:
     operators = built().library
     assert operators is not None
     rows, inputs, height, width = x.shape
-    channels = inputs + operators.winograd_panels(outputs)
-    chunk = _chunk(x, channels)
+    chunk = _chunk(x, inputs + outputs)
     y = torch.empty((rows, outputs, height, width), memory_format=torch.channels_last)
-    work = torch.empty(PLACES * chunk * channels)
+    work = torch.empty(operators.winograd_work_size(inputs, outputs, chunk, False))
     operators.winograd_forward(
         pointer(x),
         pointer(packed),
         pointer(bias),
+        pointer(told),
+        pointer(rest),
         pointer(y),
         rows,
         height,
@@ -114,22 +126,24 @@ def _forward(x: Tensor, packed: Tensor, bias: Tensor | None, outputs: int) -> Te
     return y
 
 
-def _weight_gradient(x: Tensor, dy: Tensor, weight: Tensor, bias: bool) -> tuple[Tensor, Tensor | None]:
+def _weight_gradient(
+    x: Tensor, dy: Tensor, weight: Tensor, sums: bool
+) -> tuple[Tensor, Float[Tensor, "b out"] | None]:
+    """That of the weights, and the sums of dy over the pixels of each row."""
     operators = built().library
     assert operators is not None
     rows, inputs, height, width = x.shape
     outputs = len(weight)
-    panels = operators.winograd_panels(outputs)
-    chunk = _chunk(x, inputs + panels)
+    chunk = _chunk(x, inputs + outputs)
     dw = torch.empty_like(weight)
-    db = weight.new_empty(outputs) if bias else None
-    work = torch.empty(PLACES * (chunk * (inputs + panels) + inputs * panels))
+    told = weight.new_empty(rows, operators.winograd_panels(outputs)) if sums else None
+    work = torch.empty(operators.winograd_work_size(inputs, outputs, chunk, True))
     operators.winograd_weight_gradient(
         pointer(x),
         pointer(dy),
         pointer(dw),
         (ctypes.c_int64 * 4)(*dw.stride()),
-        pointer(db),
+        pointer(told),
         rows,
         height,
         width,
@@ -139,27 +153,31 @@ def _weight_gradient(x: Tensor, dy: Tensor, weight: Tensor, bias: bool) -> tuple
         chunk,
         torch.get_num_threads(),
     )
-    return dw, db
+    return dw, None if told is None else told[:, :outputs]
 
 
 class _Convolution(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, told: Tensor | None, rest: Tensor | None
+    ) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return _forward(x, pack(weight), bias, len(weight))
+        return _forward(x, pack(weight), bias, told, rest, len(weight))
 
     @staticmethod
     @once_differentiable
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any, *grad_outputs: Tensor
-    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    ) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         dy = grad_outputs[0].contiguous(memory_format=torch.channels_last)
-        dx = dw = db = None
-        if ctx.needs_input_grad[0]:
-            dx = _forward(dy, pack(weight, turned=True), None, x.shape[1])
-        if ctx.needs_input_grad[1]:
-            dw, db = _weight_gradient(x, dy, weight, ctx.needs_input_grad[2])
-        elif ctx.needs_input_grad[2]:
-            db = dy.sum((0, 2, 3))
-        return dx, dw, db
+        of_x, of_weight, of_bias, of_told, of_rest = ctx.needs_input_grad
+        dx = dw = sums = None
+        if of_x:
+            dx = _forward(dy, pack(weight, turned=True), None, None, None, x.shape[1])
+        if of_weight:
+            dw, sums = _weight_gradient(x, dy, weight, of_bias or of_told)
+        elif of_bias or of_told:
+            sums = dy.sum((2, 3))
+        db = sums.sum(0) if of_bias and sums is not None else None
+        return dx, dw, db, sums if of_told else None, dy if of_rest else None

@@ -35,8 +35,10 @@ SIGNATURES = {
     "group_norm_forward": (F, F, F, F, F, N, F, F, F, N, N, N, N, ctypes.c_double, S, S, S),
     "group_norm_backward": (F, F, F, F, F, F, N, F, F, F, F, N, N, N, N, S, S, S),
     "winograd_panels": (N,),
+    "winograd_weights_size": (N, N),
+    "winograd_work_size": (N, N, N, S),
     "winograd_weights": (F, ctypes.POINTER(N), S, N, N, F, S),
-    "winograd_forward": (F, F, F, F, N, N, N, N, N, F, N, S),
+    "winograd_forward": (F, F, F, F, F, F, N, N, N, N, N, F, N, S),
     "winograd_weight_gradient": (F, F, F, ctypes.POINTER(N), F, N, N, N, N, N, F, N, S),
 }
 
@@ -81,7 +83,7 @@ def built() -> Built:
     for name, arguments in SIGNATURES.items():
         function = getattr(loaded, name)
         function.argtypes = arguments
-        function.restype = N if name == "winograd_panels" else None
+        function.restype = N if name.endswith(("_size", "_panels")) else None
     return Built(loaded, "C++ operators, compiled for this CPU")
 
 
@@ -96,7 +98,7 @@ def compiled() -> Path:
     sources = sorted(SOURCE.glob("*.cpp"))
     text = b"".join(path.read_bytes() for path in sorted(SOURCE.iterdir()) if path.is_file())
     version = _run([compiler, "--version"])
-    told = "\n".join([compiler, version, _processor(), *FLAGS, *ARITHMETIC]).encode()
+    told = "\n".join([compiler, version, processor(), *FLAGS, *ARITHMETIC]).encode()
     name = hashlib.sha256(text + told).hexdigest()[:16]
     place = files.cache() / "kernels" / f"{name}.so"
     if not place.is_file():
@@ -118,7 +120,7 @@ def _run(command: list[str]) -> str:
     return done.stdout
 
 
-def _processor() -> str:
+def processor() -> str:
     """What -march=native depends on: a cache on a shared disk serves several machines."""
     information = Path("/proc/cpuinfo")
     if not information.exists():

@@ -116,7 +116,7 @@ def probe(encoder: Encoder, train: Dataset, test: Dataset) -> float:
     """The share of `test` whose label a straight cut through the features tells."""
     assert train.labels is not None
     assert test.labels is not None
-    scaler = StandardScaler().fit(inputs := encoder(train.pictures))
+    scaler = StandardScaler().fit(inputs := encoder(train.pictures[:]))
     model = LogisticRegression(max_iter=2000, C=0.1).fit(scaler.transform(inputs), train.labels)
     known = {name: number for number, name in enumerate(train.classes)}
     rows = [row for row, label in enumerate(test.labels) if test.classes[label] in known]

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from phosphene.networks.embedding import Tokens
+from phosphene.networks.layers import Linear
 
 L = TypeVar("L", bound=nn.Module)
 
@@ -40,8 +41,8 @@ class PixelAttention(nn.Module):
         super().__init__()
         self.head_width = head_width
         self.norm = norm
-        self.qkv = nn.Linear(width, 3 * width)
-        self.out = zeroed(nn.Linear(width, width))
+        self.qkv = Linear(width, 3 * width)
+        self.out = zeroed(Linear(width, width))
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         pixels = self.norm(x).flatten(2).transpose(1, 2)
@@ -56,9 +57,9 @@ class CrossAttention(nn.Module):
     def __init__(self, width: int, head_width: int, token_width: int) -> None:
         super().__init__()
         self.head_width = head_width
-        self.q = nn.Linear(width, width)
-        self.kv = nn.Linear(token_width, 2 * width)
-        self.out = zeroed(nn.Linear(width, width))
+        self.q = Linear(width, width)
+        self.kv = Linear(token_width, 2 * width)
+        self.out = zeroed(Linear(width, width))
 
     def forward(self, x: Float[Tensor, "b n width"], tokens: Tokens) -> Float[Tensor, "b n width"]:
         q = heads(self.q(x), self.head_width)

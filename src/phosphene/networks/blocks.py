@@ -18,15 +18,19 @@ from phosphene.networks.layers import Conv3x3, Norm
 
 
 class Added(nn.Module):
-    """The embedding is added before the norm."""
+    """The embedding is added before the norm, by the convolution that stands there."""
 
     def __init__(self, width: int, e: int, norm: Norm) -> None:
         super().__init__()
         self.norm = norm
         self.linear = nn.Linear(e, width)
 
+    def added(self, e: Float[Tensor, "b e"]) -> Float[Tensor, "b c"]:
+        """What is added to every pixel before `forward`."""
+        return self.linear(e)
+
     def forward(self, h: Float[Tensor, "b c h w"], e: Float[Tensor, "b e"]) -> Float[Tensor, "b c h w"]:
-        return self.norm(h + self.linear(e)[:, :, None, None], silu=True)
+        return self.norm(h, silu=True)
 
 
 class Scaled(nn.Module):
@@ -37,6 +41,9 @@ class Scaled(nn.Module):
         self.norm = norm
         self.linear = nn.Linear(e, 2 * width)
 
+    def added(self, e: Float[Tensor, "b e"]) -> None:
+        """Nothing."""
+
     def forward(self, h: Float[Tensor, "b c h w"], e: Float[Tensor, "b e"]) -> Float[Tensor, "b c h w"]:
         scale, shift = self.linear(e).chunk(2, dim=1)
         return self.norm(h, scale, shift, silu=True)
@@ -46,7 +53,7 @@ class ResidualBlock(nn.Module):
     """norm, SiLU, conv, hear the embedding (SiLU with it), dropout, conv; the input is added, through a 1x1
     conv where the width changes."""
 
-    def __init__(self, width: int, out: int, norm: Norm, hear: nn.Module, dropout: float) -> None:
+    def __init__(self, width: int, out: int, norm: Norm, hear: Added | Scaled, dropout: float) -> None:
         super().__init__()
         self.norm = norm
         self.first = Conv3x3(width, out)
@@ -56,8 +63,8 @@ class ResidualBlock(nn.Module):
         self.skip = nn.Identity() if width == out else nn.Conv2d(width, out, 1)
 
     def forward(self, x: Float[Tensor, "b c h w"], e: Float[Tensor, "b e"]) -> Float[Tensor, "b out h w"]:
-        h = self.hear(self.first(self.norm(x, silu=True)), e)
-        return self.skip(x) + self.last(self.dropout(h))
+        h = self.first(self.norm(x, silu=True), told=self.hear.added(e))
+        return self.last(self.dropout(self.hear(h, e)), rest=self.skip(x))
 
 
 class Layer(nn.Module):

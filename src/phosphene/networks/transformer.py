@@ -21,6 +21,7 @@ from phosphene.diffusion.condition import Condition
 from phosphene.networks.attention import CrossAttention, heads, joined, zeroed
 from phosphene.networks.config import at_least, share
 from phosphene.networks.embedding import ConditionEmbedding, TimeEmbedding, Tokens, join_picture
+from phosphene.networks.layers import Linear
 from phosphene.networks.rotary import angles, turn
 
 EPS = 1e-6
@@ -77,10 +78,10 @@ class SelfAttention(nn.Module):
     def __init__(self, width: int, head_width: int) -> None:
         super().__init__()
         self.head_width = head_width
-        self.qkv = nn.Linear(width, 3 * width)
+        self.qkv = Linear(width, 3 * width)
         self.q_norm = GainNorm(head_width, eps=EPS)
         self.k_norm = GainNorm(head_width, eps=EPS)
-        self.out = nn.Linear(width, width)
+        self.out = Linear(width, width)
 
     def forward(
         self, x: Float[Tensor, "b n width"], angle: Float[Tensor, "n half_width"]
@@ -95,8 +96,8 @@ class Feed(nn.Module):
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
-        self.both = nn.Linear(width, 2 * hidden)
-        self.out = nn.Linear(hidden, width)
+        self.both = Linear(width, 2 * hidden)
+        self.out = Linear(hidden, width)
 
     def forward(self, x: Float[Tensor, "b n width"]) -> Float[Tensor, "b n width"]:
         gate, value = self.both(x).chunk(2, dim=2)

@@ -6,6 +6,7 @@ in one of four modes: L, LA, RGB, RGBA, with alpha only where something is trans
 """
 
 import io
+import re
 import threading
 import warnings
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from PIL import ExifTags, Image, ImageCms, ImageFile, UnidentifiedImageError
 from PIL.Image import Transpose
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "QOI")
+SUFFIXES = re.compile(r"\.(a?png|jpe?g|jpe|jfif|webp|gif|bmp|dib|tiff?|p[pgbnf]m|qoi)")
 MAX_PIXELS = 100_000_000
 
 UPRIGHT = {

@@ -41,6 +41,7 @@ SolverName = Literal[
     "dpmpp_2m_sde",
     "dpmpp_3m_sde",
     "unipc",
+    "repaint",
     "consistency",
 ]
 PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
@@ -57,7 +58,7 @@ class Settings(BaseModel):
 
 
 class DataSettings(Settings):
-    """source: a folder of pictures or the name of a bundled set.
+    """source: a folder of pictures, shards, hub:OWNER/NAME or the name of a bundled set.
 
     size: pixels a side; None lets the data decide. fit: cut the longer side or pad the shorter.
 
@@ -65,6 +66,10 @@ class DataSettings(Settings):
     flip: mirror half of the pictures. augment: the probability of EDM's augmentations, told to the network.
     text: the language model through which captions are learned: minilm, a folder of transformers or a name in
     the hub's cache; none; or auto, which a run replaces by its choice.
+
+    stream: decode pictures while training, each time anew, instead of all of them once before it.
+    text_column, label_column: the fields of metadata or columns of the hub that hold captions and classes;
+    the usual ones if None.
     """
 
     source: str = ""
@@ -75,6 +80,9 @@ class DataSettings(Settings):
     flip: bool = False
     augment: Annotated[float, Field(ge=0, le=1)] = 0.0
     text: Annotated[str, Field(min_length=1)] | None = AUTO
+    stream: bool = False
+    text_column: str | None = None
+    label_column: str | None = None
 
 
 class UNetSettings(Settings):

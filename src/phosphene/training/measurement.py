@@ -179,7 +179,7 @@ class Measurement:
         values = []
         for numbers in batches(np.arange(len(self.beside)), ROWS):
             key = keys(trainer.recipe.training.seed, numbers.tolist()).to(device)
-            denoise = asked.guide(self.denoise, [1.0] * len(numbers), device)
+            denoise = asked.bound(self.denoise)
             way = walk(denoise, plan, key, self.condition(self.beside[numbers], key), shape)
             x = None
             for _ in range(plan.evaluations + 1):

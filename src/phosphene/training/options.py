@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from phosphene.data.dataset import Dataset, Report
+from phosphene.data.sources import short
 from phosphene.families.asked import known
 from phosphene.families.device import choose_device
 from phosphene.recipes.presets import RECIPES
@@ -75,7 +76,7 @@ def run(
         "training.precision": precision,
     }
     changes |= {name: value for name, value in named.items() if value is not None} | dict(settings or {})
-    place = Path("runs") / Path(data).resolve().name if out is None else Path(out)
+    place = Path("runs") / short(str(data)) if out is None else Path(out)
     chosen = changed(find_recipe("flow" if recipe is None else recipe), changes)
     # Who wrote a recipe has chosen; a name leaves the choice to the machine.
     if tune is None:

@@ -5,6 +5,7 @@ The time of a picture is measured: the recipe's own network on noise, at the siz
 is large, at LARGEST pixels and scaled by multiply-adds.
 """
 
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,11 +17,12 @@ import torch
 from phosphene.data.doctor.enough import middle
 from phosphene.data.doctor.examine import examine
 from phosphene.data.doctor.result import Diagnosis, Proposal
-from phosphene.data.sources import Source
+from phosphene.data.source import Source
 from phosphene.diffusion.condition import Condition
 from phosphene.diffusion.noise import keys, normal
-from phosphene.families.device import choose_device, choose_precision, computing_in, finish, made_ready
+from phosphene.families.device import choose_device, computing_in, finish, made_ready
 from phosphene.families.family import Batch
+from phosphene.families.precision import choose_precision
 from phosphene.networks.build import build, narrowest
 from phosphene.networks.count import multiply_adds, parameters
 from phosphene.recipes.settings import Recipe, changed
@@ -82,7 +84,7 @@ def propose(
     settings, why = _suited(recipe, about)
     step = measured(changed(recipe, settings), about.size, channels, classes, device)
     images = enough.wanted if enough.verdict == "enough" else min(enough.wanted, middle(enough))
-    words = [f"phosphene train {data}", f"--recipe {recipe.name}", f"--size {about.size}"]
+    words = [f"phosphene train {shlex.quote(str(data))}", f"--recipe {recipe.name}", f"--size {about.size}"]
     if budget is not None:
         seen = round(budget / step.seconds)
         words.append(f"--budget {budget:g}s")
@@ -141,7 +143,7 @@ def measured(recipe: Recipe, size: int, channels: int, classes: int, device: tor
     config = network_config(recipe, at, channels, classes)
     made = family(recipe, config)
     network = made_ready(made.network, device).train()
-    precision = choose_precision(recipe.training.precision, device, narrowest(config))
+    precision = choose_precision(recipe.training.precision, device, narrowest(config), training=True)
     count = recipe.training.batch if device.type == "cuda" else max(1, min(32, AT_ONCE // at**2))
     key = keys(0, range(count)).to(device)
     x0 = normal(key, 0, (channels, at, at)).float()

@@ -38,22 +38,20 @@ def settled(recipe: Recipe, data: Dataset) -> Settled:
         place = str(Path(asked).resolve()) if Path(asked).is_dir() else asked
         return Settled(changed(recipe, {"data.text": place}))
     none = changed(recipe, {"data.text": None})
-    given = [caption for caption in data.captions or () if caption is not None]
+    given = [said for said in data.captions or () if said]
     if not given:
         return Settled(none)
-    have = f"{len(given):,} of {len(data.pictures):,} pictures have captions"
+    some = f"captions of {len(given):,} of {len(data.pictures):,} pictures"
+    learn = f"--set data.text={MINILM} learns them"
     if data.labels is not None:
-        return Settled(
-            none, (f"{have}, which are left aside as there are labels; --set data.text={MINILM} learns both",)
-        )
-    if len(given) <= MOST * len(data.pictures) or len(set(given)) < 2:
-        why = "all the same" if len(set(given)) < 2 else "too few"
-        return Settled(none, (f"{have}, {why} to ask by; --set data.text={MINILM} learns them all the same",))
+        return Settled(none, (f"{some} are left aside, as there are labels; {learn} too",))
+    if len(set(given)) < 2:
+        return Settled(none, (f"{some} say all the same and are left aside; {learn}",))
+    if len(given) <= MOST * len(data.pictures):
+        return Settled(none, (f"{some} are too few to ask by and are left aside; {learn}",))
     if not text_encoder.installed():
-        return Settled(
-            none, (f"{have}, which are left aside without a text encoder: {text_encoder.INSTALL}",)
-        )
-    words = f"{have}: learned with the text encoder {MINILM}; --set data.text=none leaves them aside"
+        return Settled(none, (f"{some} are left aside without a text encoder: {text_encoder.INSTALL}",))
+    words = f"{some} are learned with the text encoder {MINILM}; --set data.text=none leaves them aside"
     return Settled(changed(recipe, {"data.text": MINILM}), (words,))
 
 

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-from phosphene.data.cache import prepare
 from phosphene.data.dataset import Dataset
-from phosphene.data.sources import BUNDLED, everywhere, find
+from phosphene.data.load import load
+from phosphene.data.sources import everywhere, there
 from phosphene.families.device import choose_device
 from phosphene.files import sweep
 from phosphene.networks.count import parameters
@@ -62,8 +62,9 @@ class Watcher:
 class Outcome:
     """How a run ended: finished, or stopped by a signal and to be resumed. first: as seen by worker 0.
 
-    seconds: from the first step to the written model. waiting: the share of this process's in which training
-    waited for data. findings: what went wrong, since the run began. measured: what measuring came to.
+    seconds: from the first step to the written model. waiting: the share of this process's in which
+    training waited for data. findings: what went wrong, since the run began. measured: what measuring came
+    to. replaced: streamed pictures that could not be read, and the reasons; others stood in for them.
     """
 
     folder: RunFolder
@@ -75,6 +76,7 @@ class Outcome:
     waiting: float
     findings: tuple[Finding, ...] = ()
     measured: Summary | None = None
+    replaced: tuple[tuple[str, str], ...] = ()
 
 
 class Adapted(NamedTuple):
@@ -136,7 +138,7 @@ def resume(
     folder, chosen = RunFolder(root), choose_device(device)
     recipe = changed(folder.read_recipe(), changes or {})
     source = recipe.data.source
-    if not Path(source).is_dir() and source not in BUNDLED:
+    if not there(source):
         raise ValueError(
             f"data.source {source}: no such folder; where its pictures are now: "
             f"phosphene train FOLDER --resume {root}"
@@ -186,8 +188,7 @@ def restore(trainer: Trainer, state: Path, keep_total: bool) -> tuple[str, ...]:
 
 def prepare_data(recipe: Recipe, watcher: Watcher) -> Dataset:
     """The data set of a recipe."""
-    settings = recipe.data
-    return prepare(find(settings.source), settings.size, settings.fit, settings.channels, watcher.decoding)
+    return load(recipe.data, watcher.decoding)
 
 
 def build(recipe: Recipe, data: Dataset, device: torch.device, team: Workers) -> Trainer:
@@ -244,6 +245,7 @@ def fit(trainer: Trainer, folder: RunFolder, watcher: Watcher) -> Outcome:
         trainer.waited / seconds if seconds else 0.0,
         tuple(trainer.watch.found),
         measurement.summary(),
+        trainer.dataset.unreadable[len(trainer.dataset.report.unreadable) :],
     )
     if first:
         watcher.ends(outcome)

@@ -22,9 +22,10 @@ from phosphene.data.dataset import Dataset
 from phosphene.data.loader import Loader, Rows, rows_of
 from phosphene.diffusion.noise import Key
 from phosphene.families.compiled import faster
-from phosphene.families.device import choose_precision, computing_in, made_ready
+from phosphene.families.device import computing_in, made_ready
 from phosphene.families.diffusion import Diffusion
 from phosphene.families.family import Batch
+from phosphene.families.precision import choose_precision
 from phosphene.networks.build import narrowest, outer
 from phosphene.networks.transformer import Transformer
 from phosphene.networks.unet import UNet
@@ -87,7 +88,9 @@ class Trainer:
             outer=outer(self.network),
         )
         self.averages = Averages(self.network, settings.ema)
-        self.precision = choose_precision(settings.precision, self.device, narrowest(self.config))
+        self.precision = choose_precision(
+            settings.precision, self.device, narrowest(self.config), training=True
+        )
         self.scale = scale.for_precision(self.precision.name)
         total = None if settings.images is None else math.ceil(settings.images / settings.batch)
         self.horizon = Horizon(

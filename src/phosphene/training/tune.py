@@ -12,6 +12,7 @@ digits of the demonstration; LOG.md). What the caller has fixed is left as it is
 
 import time
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import closing
 from statistics import median
 from typing import NamedTuple
 
@@ -80,7 +81,8 @@ def measure(recipe: Recipe, data: Dataset, device: torch.device, batch: int, lea
             held_out_losses(trainer.shadow, [part], quantile_levels(trainer.family, 1))
         _sample(trainer)
 
-    memory = peak(device, work)
+    with closing(trainer.loader):
+        memory = peak(device, work)
     return Measured(batch, median(seconds), memory)
 
 

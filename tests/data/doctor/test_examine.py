@@ -58,7 +58,7 @@ def test_labels_captions_colours_and_crops_by_hand():
     files = {f"{i:02}.png": png(image) for i, image in enumerate(images)}
     files["10.png"] = png(images[10].convert("L"))
     files["11.png"] = png(images[11].convert("L").convert("RGB").resize((96, 48)))
-    captions = ("one", "two words", "one", None, None, *["three"] * 5, None, None)
+    captions = (("one",), ("two words",), ("one",), (), (), *[("three",)] * 5, (), ())
     about = examine(
         source(
             files,

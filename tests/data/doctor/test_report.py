@@ -36,7 +36,7 @@ def test_hostile_names_are_text():
         "d" + EVIL: png(CROPS[1].resize((96, 24))),
         "e\udcff.png": png(Image.new("RGB", (40, 40), (9, 9, 9))),
     }
-    hostile = source(files, labels=(0, 1, 0, 0, 1), classes=(EVIL, "$x$"), captions=(EVIL,) * 5)
+    hostile = source(files, labels=(0, 1, 0, 0, 1), classes=(EVIL, "$x$"), captions=((EVIL,),) * 5)
     text = report(examine(hostile, changed(FLOW, {"data.size": 16})), hostile)
     page = Page()
     page.feed(text)

@@ -74,9 +74,9 @@ def test_the_folder_holds_pictures_rows_and_settings(registry, tmp_path):
 
 def test_the_folder_is_an_ordinary_data_set(registry, tmp_path):
     source = sources.find(make_set("plain", out=tmp_path / "x") / "train")
-    assert source.captions == ("number 0", "number 1", "number 3", "number 4")
+    assert source.captions == (("number 0",), ("number 1",), ("number 3",), ("number 4",))
     assert source.problems == ()
-    assert cache.prepare(source).pictures[:, 0, 0, 0].tolist() == [0, 1, 3, 4]
+    assert np.asarray(cache.prepare(source).pictures)[:, 0, 0, 0].tolist() == [0, 1, 3, 4]
 
 
 def test_names_may_lead_into_folders_and_sides_may_be_more(tmp_path):

@@ -3,14 +3,14 @@
 import time
 from collections.abc import Callable
 
-from phosphene.data.cache import own_size
+from phosphene.data.decoding import own_size
 from phosphene.data.doctor import duplicates, facts
 from phosphene.data.doctor.enough import enough
 from phosphene.data.doctor.findings import findings
 from phosphene.data.doctor.outliers import outliers
 from phosphene.data.doctor.result import VERSION, Cluster, Diagnosis, Examined, Unreadable
 from phosphene.data.doctor.survey import survey
-from phosphene.data.sources import Source
+from phosphene.data.source import Source
 from phosphene.recipes.settings import Recipe
 
 Progress = Callable[[str, int, int], None]
@@ -33,7 +33,7 @@ def examine(
     """
     begun = time.monotonic()
     say = on_progress or (lambda _what, _done, _total: None)
-    size = size or recipe.data.size or own_size(source)[0]
+    size = own_size(source, size or recipe.data.size)[0]
     surveyed = survey(source, threads, lambda done, total: say("reading pictures", done, total))
     rows = surveyed.rows
     if not len(rows.number):
@@ -76,7 +76,7 @@ def examine(
 def _cluster(group: duplicates.Group, source: Source, used: list[int]) -> Cluster:
     numbers = [used[row] for row in group.rows]
     labels = {source.labels[number] for number in numbers} if source.labels else ()
-    captions = {source.captions[number] for number in numbers} if source.captions else ()
+    captions = {said for number in numbers for said in source.captions[number]} if source.captions else ()
     return Cluster(
         kind="same bytes" if group.same else "near",
         names=tuple(source.names[number] for number in numbers),

@@ -6,7 +6,7 @@ import numpy as np
 
 from phosphene.data.doctor.result import Captions, Colours, Cropping, Cut, Labels, Sizes, spread
 from phosphene.data.doctor.survey import MODES, Survey
-from phosphene.data.sources import Source
+from phosphene.data.source import Source
 from phosphene.pictures.fitting import Fit, common_mode
 
 COLOURED = 8  # levels between channels, from which a picture has colour; compression adds some to grey
@@ -45,14 +45,15 @@ def captions(source: Source, used: list[int]) -> Captions | None:
     """None if no caption is written anywhere."""
     if source.captions is None and not source.blank:
         return None
-    written = source.captions or (None,) * len(source.names)
-    some = [caption for number in used if (caption := written[number]) is not None]
+    written = source.captions or ((),) * len(source.names)
+    some = [caption for number in used for caption in written[number]]
+    captioned = sum(bool(written[number]) for number in used)
     blank = set(source.blank)
-    empty = sum(written[number] is None and source.names[number] in blank for number in used)
+    empty = sum(source.names[number] in blank for number in used)
     repeated = {caption: count for caption, count in Counter(some).most_common() if count > 1}
     return Captions(
-        count=len(some),
-        missing=len(used) - len(some) - empty,
+        count=captioned,
+        missing=len(used) - captioned - empty,
         empty=empty,
         distinct=len(set(some)),
         repeated=sum(repeated.values()),

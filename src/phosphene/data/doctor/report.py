@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageOps
 
 from phosphene.data.doctor.result import Cluster, Diagnosis, Finding, Spread
 from phosphene.data.doctor.wording import clean, duration
-from phosphene.data.sources import Source
+from phosphene.data.source import Source
 from phosphene.pages import blocks, charts
 from phosphene.pages.blocks import Kind
 from phosphene.pages.page import Block, Section, macro, page

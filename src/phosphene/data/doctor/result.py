@@ -72,8 +72,9 @@ class Colours:
 
 @dataclass(frozen=True)
 class Captions:
-    """Of the readable pictures. empty: a caption is written, and blank; missing: none is. repeated: pictures
-    whose caption another picture has too. frequent: (caption, pictures) of those, at most 10."""
+    """Of the readable pictures. count: have one or several. empty: a caption is written, and blank; missing:
+    none is. repeated: captions that another picture has too. frequent: (caption, pictures) of those, at most
+    10."""
 
     count: int
     missing: int

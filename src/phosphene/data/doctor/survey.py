@@ -17,7 +17,7 @@ from jaxtyping import Float32, Int32, Int64, UInt8
 from PIL import Image
 from PIL.Image import Resampling
 
-from phosphene.data.sources import Source
+from phosphene.data.source import Source
 from phosphene.pictures.fitting import to_mode
 from phosphene.pictures.opening import PictureError, open_picture
 
