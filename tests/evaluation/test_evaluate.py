@@ -13,6 +13,7 @@ import torch
 import phosphene
 from phosphene.data.cache import prepare
 from phosphene.data.sources import find
+from phosphene.diffusion.condition import Condition
 from phosphene.diffusion.noise import keys
 from phosphene.evaluation import evaluate as evaluating
 from phosphene.evaluation import sets
@@ -134,7 +135,7 @@ def test_bits_and_losses_by_hand(evaluated, evaluation, hand):
     family = generator.family
     few = hand.held_out[np.arange(4) * len(hand.held_out) // 4]
     pictures = torch.from_numpy(hand.data.pictures[few])
-    condition = generator.task.known(torch.from_numpy(hand.labels[few]))
+    condition = Condition(label=torch.from_numpy(hand.labels[few]))
     span = (2e-3, 80.0)
     grid = family.schedule.at(torch.from_numpy(np.geomspace(span[1], span[0], GRID)))
     with torch.no_grad():
@@ -145,7 +146,7 @@ def test_bits_and_losses_by_hand(evaluated, evaluation, hand):
     flow = likelihood.flow_bits_of_bytes(
         family.denoise,
         torch.from_numpy(hand.data.pictures[two]),
-        generator.task.known(torch.from_numpy(hand.labels[two])),
+        Condition(label=torch.from_numpy(hand.labels[two])),
         keys(0, range(2)),
         span,
         0.1,

@@ -9,6 +9,7 @@ import torch
 import phosphene
 from phosphene.families import device
 from phosphene.families.generator import Generator
+from phosphene.tasks.request import NOTHING, Request
 from tests.conftest import trained
 
 
@@ -33,7 +34,7 @@ def test_asking_is_the_network_in_that_precision(run):
     generator: Generator = phosphene.load(run)
     network = copy.deepcopy(generator.family.network)
     x, t = torch.randn(2, 1, 8, 8), torch.tensor([500.0, 3.0])
-    condition = generator.task.asked([1, None])
+    condition = generator.task.asked([Request(1), NOTHING])
     with torch.no_grad():
         with device.computing_in("bf16", torch.device("cpu")):
             expected = network(x, t, condition).float()

@@ -30,6 +30,7 @@ def test_recipes_survive_toml(recipe):
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(lambda w: w != settings.NONE)
 PRESENT = {
     "data.size": st.integers(1, 4096),
+    "data.text": st.sampled_from(["auto", "minilm", "google/t5-v1_1-small"]),
     "network.multipliers": st.lists(st.integers(1, 8), min_size=1, max_size=6),
     "network.head_width": st.integers(1, 256),
     "training.measure_pictures": st.integers(20, 4096),

@@ -1,10 +1,14 @@
 """Conditions of training batches and of requests."""
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 
+from phosphene.data.loader import Rows
 from phosphene.diffusion.condition import NO_LABEL, Condition
-from phosphene.diffusion.noise import keys
+from phosphene.diffusion.noise import Key, keys
+from phosphene.tasks.request import NOTHING, Label, Request
 from phosphene.tasks.task import Task
 
 CATS = Task(("cat", "dog", "7"), drop=0.25)
@@ -15,18 +19,29 @@ def indices(condition: Condition) -> list[int]:
     return condition.label.tolist()
 
 
+def batch(labels: torch.Tensor) -> tuple[Rows, torch.Tensor, Key]:
+    """A batch of these labels: its rows, its augmented pictures and its key."""
+    count = len(labels)
+    rows = Rows(torch.zeros(count, 1, 2, 2), labels, torch.arange(count), torch.arange(count))
+    return rows, rows.values, keys(0, range(count))
+
+
+def asked(task: Task, labels: Sequence[Label | None]) -> Condition:
+    return task.asked([Request(label) for label in labels])
+
+
 def test_without_classes_nothing_is_said():
-    assert Task().training(torch.tensor([0, 1]), keys(0, range(2)), 0) == Condition()
-    assert Task().asked([None, None]) == Condition()
+    assert Task().training(*batch(torch.tensor([0, 1])), 0) == Condition()
+    assert Task().asked([NOTHING, NOTHING]) == Condition()
 
 
 def test_labels_by_name_and_by_index():
-    assert indices(CATS.asked(["dog", 0, None, "7", "1"])) == [1, 0, NO_LABEL, 2, 1]
+    assert indices(asked(CATS, ["dog", 0, None, "7", "1"])) == [1, 0, NO_LABEL, 2, 1]
 
 
 def test_digits_are_called_by_their_names():
     digits = Task(tuple("0123456789"))
-    assert indices(digits.asked([3, "3"])) == [3, 3]
+    assert indices(asked(digits, [3, "3"])) == [3, 3]
 
 
 @pytest.mark.parametrize(
@@ -35,18 +50,17 @@ def test_digits_are_called_by_their_names():
 )
 def test_a_label_that_does_not_exist(label, words):
     with pytest.raises(ValueError, match=words):
-        CATS.asked([label])
+        asked(CATS, [label])
 
 
 def test_a_label_of_a_model_without_any():
     with pytest.raises(ValueError, match="label 'cat': this model was trained without labels"):
-        Task().asked(["cat"])
+        asked(Task(), ["cat"])
 
 
 def test_hidden_labels_are_a_share_and_a_function_of_the_step():
     labels = torch.ones(20_000, dtype=torch.int64)
-    key = keys(0, range(20_000))
-    one, again, other = (indices(CATS.training(labels, key, step)) for step in (5, 5, 6))
+    one, again, other = (indices(CATS.training(*batch(labels), step)) for step in (5, 5, 6))
     assert one == again
     assert one != other
     assert one.count(NO_LABEL) / 20_000 == pytest.approx(0.25, abs=0.013)

@@ -34,6 +34,9 @@ class Display(Watcher):
     def decoding(self, done: int, total: int) -> None:
         self._show("reading pictures", done, total, f"{done:,}/{total:,}")
 
+    def encoding(self, done: int, total: int) -> None:
+        self._show("encoding captions", done, total, f"{done:,}/{total:,}")
+
     def begins(self, dataset: Dataset, size: int, folder: RunFolder, notes: tuple[str, ...]) -> None:
         self._close()
         kind = {1: "grey", 3: "RGB", 4: "RGBA"}[dataset.channels]
@@ -116,9 +119,6 @@ def describe(dataset: Dataset) -> list[str]:
     lines += [
         f"{count:,} {suffix} files are no pictures (ignored)" for suffix, count in report.ignored.items()
     ]
-    captions = sum(map(bool, dataset.captions or ()))
-    if captions:
-        lines.append(f"{captions:,} have captions (kept; this version trains on pictures and labels)")
     return lines + list(report.problems)
 
 

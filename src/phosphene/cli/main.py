@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -11,6 +11,8 @@ from phosphene.cli.ema import ema
 from phosphene.cli.evaluate import compare, evaluate, report
 from phosphene.cli.explain import explain
 from phosphene.cli.made import data as make_data
+
+T = TypeVar("T")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -178,6 +180,12 @@ def sample(
     label: Annotated[
         list[str] | None, typer.Option(help="A class; given several times, in turn.", show_default=False)
     ] = None,
+    prompt: Annotated[
+        list[str] | None, typer.Option(help="In words; given several times, in turn.", show_default=False)
+    ] = None,
+    negative: Annotated[
+        list[str] | None, typer.Option(help="What guidance leads away from, in words.", show_default=False)
+    ] = None,
     solver: Annotated[
         str | None, typer.Option(help="See phosphene info solvers.", show_default="the recipe's")
     ] = None,
@@ -190,11 +198,16 @@ def sample(
     ] = None,
     churn: Annotated[float | None, typer.Option(help="Heun's S_churn.", show_default="the solver's")] = None,
     guidance: Annotated[
-        float | None, typer.Option(help="How strongly the label counts.", show_default="the recipe's, 1")
+        list[float] | None,
+        typer.Option(help="How strongly it counts; several times, in turn.", show_default="the recipe's"),
     ] = None,
     interval: Annotated[
         tuple[float, float] | None,
         typer.Option(help="Guide only at these sigma / alpha.", show_default="everywhere"),
+    ] = None,
+    weaker: Annotated[
+        str | None,
+        typer.Option(help="Guide away from this run, or average (0.05).", show_default="from no prompt"),
     ] = None,
     threshold: Annotated[
         str | None, typer.Option(help="none, clip or dynamic.", show_default="the recipe's")
@@ -213,6 +226,9 @@ def sample(
     best: Annotated[
         bool, typer.Option("--best", help="The model that measured best in training, not the last.")
     ] = False,
+    text: Annotated[
+        str | None, typer.Option(help="Where its text encoder is now.", show_default="where it was")
+    ] = None,
     device: Device = "auto",
     threads: Threads = None,
     precision: Precision = None,
@@ -227,23 +243,26 @@ def sample(
     if run is None and like is None:
         raise ValueError("RUN: give a run's folder, its name or a model folder (or --like PICTURE.png)")
     how = (device, ema, precision or "auto")
-    model = generator.load(run, *how, best) if run else generator.load_like(like or Path(), *how)
+    model = generator.load(run, *how, best, text) if run else generator.load_like(like or Path(), *how, text)
     if out is not None:
         show.check_out(out, trajectory)
-    labels = None if not label else [label[i % len(label)] for i in range(n or 16)]
+    count = n or (1 if like else 16)
     with show.sampling(quiet) as watch:
         pictures = model.sample(
             n,
             seed=seed,
             first=first,
-            label=label[0] if label and len(label) == 1 else labels,
+            label=in_turn(label, count),
+            prompt=in_turn(prompt, count),
+            negative=in_turn(negative, count),
             solver=solver,
             steps=steps,
             grid=grid,
             eta=eta,
             churn=churn,
-            guidance=guidance,
+            guidance=in_turn(guidance, count),
             interval=interval,
+            weaker=length_or_place(weaker),
             threshold=threshold,
             like=like,
             batch=batch,
@@ -251,6 +270,21 @@ def sample(
             watch=watch,
         )
     show.written(pictures.save(out or generator.fresh_folder(model, pictures)))
+
+
+def in_turn(given: list[T] | None, count: int) -> T | list[T] | None:
+    """What an option says of each picture: one for all, or those given in turn."""
+    if not given:
+        return None
+    return given[0] if len(given) == 1 else [given[i % len(given)] for i in range(count)]
+
+
+def length_or_place(weaker: str | None) -> str | float | None:
+    """A number is the length of an average."""
+    try:
+        return None if weaker is None else float(weaker)
+    except ValueError:
+        return weaker
 
 
 @app.command()

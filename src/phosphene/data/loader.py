@@ -58,6 +58,17 @@ class Rows(NamedTuple):
     places: Int64[Tensor, " b"]
 
 
+def rows_of(dataset: Dataset, numbers: Int64[np.ndarray, " b"], device: torch.device) -> Rows:
+    """These pictures in this order, as if they were a batch."""
+    labels, chosen = dataset.labels, torch.from_numpy(numbers).to(device)
+    return Rows(
+        values=to_values(torch.from_numpy(dataset.pictures[numbers])).to(device),
+        labels=None if labels is None else torch.from_numpy(labels[numbers]).to(device),
+        numbers=chosen,
+        places=torch.arange(len(numbers), device=device),
+    )
+
+
 class _Chosen(NamedTuple):
     """Which pictures make a batch, in the memory of the host. order: their places in `indices`."""
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields, replace
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
+from torch.nn import functional
 
 NO_LABEL = -1
 
@@ -36,6 +37,19 @@ class Condition:
         present = {f.name: getattr(self, f.name) for f in fields(self)}
         return Condition(**{name: change(value) for name, value in present.items() if value is not None})
 
+    def padded(self, most: int) -> "Condition":
+        """The condition with so many places for tokens, the new ones empty."""
+        assert self.tokens is not None
+        assert self.mask is not None
+        more = most - self.mask.shape[1]
+        if not more:
+            return self
+        return replace(
+            self,
+            tokens=functional.pad(self.tokens, (0, 0, 0, more)),
+            mask=functional.pad(self.mask, (0, more)),
+        )
+
     def null(self) -> "Condition":
         """The same rows with nothing asked: no label, no token. A picture is given, not asked: it stays."""
         return replace(
@@ -46,7 +60,10 @@ class Condition:
 
 
 def join(conditions: Sequence[Condition]) -> Condition:
-    """Rows of several conditions below each other; all must have the same fields."""
+    """Rows of several conditions below each other; all must have the same fields. Tokens are padded to the
+    most that any has."""
+    most = max((c.mask.shape[1] for c in conditions if c.mask is not None), default=0)
+    conditions = [c if c.mask is None else c.padded(most) for c in conditions]
     first = conditions[0]
     present = [f.name for f in fields(first) if getattr(first, f.name) is not None]
     for other in conditions[1:]:

@@ -3,10 +3,13 @@
     classifier-free   D_u + w (D_c - D_u): away from the answer to nothing          (Ho & Salimans 2022)
     in an interval    w only at noise levels where it helps, 1 elsewhere           (Kynkaanniemi 2024)
     autoguidance      D_bad + w (D - D_bad): away from a weaker self                (Karras 2024)
+    classifier        D + w sigma^2 / alpha grad log p(y | x_t)                     (Dhariwal & Nichol 2021)
     thresholding      x0_hat brought back into [-1, 1]                             (Saharia 2022, section 2.3)
 
 They compose: `clip(classifier_free(denoise, scale))` thresholds the guided answer.
 """
+
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
@@ -15,6 +18,8 @@ from torch import Tensor
 from phosphene.diffusion.condition import Condition, join
 from phosphene.diffusion.denoiser import Denoise, change_x0, split
 from phosphene.diffusion.level import Level, like
+
+LogProbability = Callable[[Tensor, Level], Tensor]
 
 EVERYWHERE = (0.0, float("inf"))
 
@@ -33,16 +38,20 @@ def _inside(scale: Tensor, level: Level, interval: tuple[float, float]) -> Tenso
 
 
 def classifier_free(
-    denoise: Denoise, scale: Float[Tensor, " b"], interval: tuple[float, float] = EVERYWHERE
+    denoise: Denoise,
+    scale: Float[Tensor, " b"],
+    interval: tuple[float, float] = EVERYWHERE,
+    against: Condition | None = None,
 ) -> Denoise:
     """Each row's scale: 0 asks nothing, 1 is the plain condition, more exaggerates it.
 
-    interval: smallest and largest sigma / alpha at which rows are guided. Both answers come from one call
-    of twice the rows.
+    interval: smallest and largest sigma / alpha at which rows are guided. against: what stands for nothing,
+    such as what is not wanted (negative prompts), instead of the condition's null. Both answers come from one
+    call of twice the rows.
     """
 
     def guided(x: Tensor, level: Level, condition: Condition) -> Tensor:
-        both = join([condition, condition.null()])
+        both = join([condition, condition.null() if against is None else against])
         twice = Level(torch.cat([level.alpha] * 2), torch.cat([level.sigma] * 2))
         asked, nothing = denoise(torch.cat([x, x]), twice, both).chunk(2)
         return extrapolate(nothing, asked, _inside(scale, level, interval), x)
@@ -61,6 +70,27 @@ def autoguidance(
     def guided(x: Tensor, level: Level, condition: Condition) -> Tensor:
         weak, strong = weaker(x, level, condition), denoise(x, level, condition)
         return extrapolate(weak, strong, _inside(scale, level, interval), x)
+
+    return guided
+
+
+def classifier(denoise: Denoise, log_probability: LogProbability, scale: Float[Tensor, " b"]) -> Denoise:
+    """Towards what a classifier of noisy pictures takes for the class: the way before classifier-free.
+
+    By Bayes' rule the score of p(x_t | y) is that of p(x_t) plus the gradient of log p(y | x_t), and
+    D = (x_t + sigma^2 score) / alpha. At scale 1 with the true classifier the answer is D given y, exactly.
+    log_probability(x, level): log p(y | x_t) of each row's class y, which autograd can follow to x. Where
+    alpha is 0 there is no picture to classify and nothing is added.
+    """
+
+    def guided(x: Tensor, level: Level, condition: Condition) -> Tensor:
+        with torch.inference_mode(False), torch.enable_grad():
+            there = x.clone().requires_grad_()
+            plain = Level(level.alpha.clone(), level.sigma.clone())
+            (gradient,) = torch.autograd.grad(log_probability(there, plain).sum(), there)
+        alpha = torch.where(level.alpha > 0, level.alpha, torch.inf)
+        weight = like(scale.to(level.sigma) * level.sigma**2 / alpha, x)
+        return change_x0(denoise, lambda x0, _: x0 + weight * gradient)(x, level, condition)
 
     return guided
 

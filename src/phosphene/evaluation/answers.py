@@ -20,6 +20,7 @@ from phosphene.evaluation.record import Better, Figure
 from phosphene.evaluation.sets import Chosen
 from phosphene.evaluation.singles import Found
 from phosphene.evaluation.subject import Samples, Subject
+from phosphene.evaluation.told import ALL, JUDGES, faces_told
 from phosphene.measures.interval import Interval, share
 from phosphene.pictures.pixels import to_values
 
@@ -158,7 +159,8 @@ def read_back(reader: Reader, name: str, subject: Subject, samples: Samples) -> 
                 begun,
             )
         )
-    return Found((*figures, *_as_asked(name, reader, made, real, sets.reference, subject, samples)))
+    asked = _as_asked(name, reader, made, real, sets.reference, subject, samples)
+    return Found((*figures, *asked, *_as_told(name, subject, samples)))
 
 
 def variation(a: Sequence[str], b: Sequence[str]) -> float:
@@ -183,10 +185,9 @@ def _as_asked(
     for attribute in real[0]:
         if set(classes) <= {one[attribute] for one in (*real, *made)}:
             begun = time.perf_counter()
-            labels = [classes[i] if i >= 0 else None for i in samples.labels.tolist()]
             right, sure = (
-                [one[attribute] == label for one, label in zip(seen, labels, strict=True) if label]
-                for seen in (made, real)
+                [one[attribute] == classes[i] for one, i in zip(seen, labels.tolist(), strict=True) if i >= 0]
+                for seen, labels in ((made, samples.labels), (real, reference.labels))
             )
             about = f"share of samples whose {attribute} is read as asked; floor: of real pictures"
             value, floored = share(sum(right), len(right)), sum(sure) / len(sure)
@@ -194,6 +195,24 @@ def _as_asked(
                 _figure(f"{name}: as asked", value, floored, "higher", about, reader, subject, samples, begun)
             ]
     return []
+
+
+def _as_told(name: str, subject: Subject, samples: Samples) -> list[Figure]:
+    """The share of samples that show what their prompts say, in all and by aspect."""
+    if not any(prompt is not None for prompt in samples.prompts):
+        return []
+    begun, judge, like = time.perf_counter(), JUDGES[name], subject.like
+    prompts = [request.prompt for request in subject.requests(like)]
+    made, real = judge(samples.pictures, samples.prompts), judge(like.pictures, prompts)
+    figures = []
+    for aspect, right in made.items():
+        sure = real[aspect]
+        about = "share of samples that show what their captions say; floor: of the real pictures described"
+        value, floored = share(sum(right), len(right)), sum(sure) / len(sure)
+        title = f"{name}: as told" if aspect == ALL else f"{name}: as told, {aspect}"
+        figures.append(_figure(title, value, floored, "higher", about, judge, subject, samples, begun))
+        begun = time.perf_counter()
+    return figures
 
 
 def _figure(
@@ -210,7 +229,7 @@ def _figure(
     given = isinstance(value, Interval)
     sets = subject.sets
     network = None
-    if function is faces_seen:
+    if function in (faces_seen, faces_told):
         from phosphene.measures import attributes
 
         network = attributes.name()

@@ -23,6 +23,7 @@ from phosphene.families.generator import Generator, load
 from phosphene.measures.features.encoder import Encoder
 from phosphene.measures.features.encoders import ENCODERS
 from phosphene.networks.count import multiply_adds
+from phosphene.tasks.request import NOTHING
 from phosphene.training.folder import RunFolder
 from phosphene.training.options import use_threads
 from phosphene.version import __version__
@@ -125,7 +126,7 @@ def prepare(
         precision=generator.precision.name,
     )
     subject = Subject(root, recipe, generator, there, choose(side, chosen, seed, there, recipe), options)
-    subject.asked.refuse_for(bool(generator.classes), generator.model.header.diffusion.learned_variance)
+    subject.asked.refuse_for(generator.conditional, generator.model.header.diffusion.learned_variance)
     return Prepared(subject, tuple(_encoders(options, generator.device)), _time_a_call(subject))
 
 
@@ -299,7 +300,7 @@ def _time_a_call(subject: Subject) -> float:
     shape = (rows, subject.generator.channels, subject.generator.size, subject.generator.size)
     x = torch.zeros(shape, device=subject.generator.device)
     level = subject.grid.rows(torch.zeros(rows, dtype=torch.int64))
-    condition = subject.generator.task.asked([None] * rows).each(lambda t: t.to(x.device))
+    condition = subject.generator.task.asked([NOTHING] * rows).each(lambda t: t.to(x.device))
     spent = 0.0
     with torch.inference_mode():
         for _ in range(2):

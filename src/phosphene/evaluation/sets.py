@@ -36,11 +36,12 @@ class Real(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """Real pictures, their labels (None if the data has none), and what is said of them."""
+    """Real pictures, their labels and captions (None if the data has none), and what is said of them."""
 
     pictures: UInt8[np.ndarray, "n c h w"]
     labels: Int64[np.ndarray, " n"] | None
     record: Pictures
+    captions: tuple[tuple[str, ...], ...] | None = None
 
 
 class Sets(NamedTuple):
@@ -111,7 +112,9 @@ def chosen(dataset: Dataset, numbers: Int64[np.ndarray, " n"], what: str, seed: 
     numbers = np.sort(numbers)
     pictures = np.ascontiguousarray(dataset.pictures[numbers])
     record = Pictures(what=what, count=len(pictures), seed=seed, fingerprint=fingerprint(pictures))
-    return Chosen(pictures, None if dataset.labels is None else dataset.labels[numbers], record)
+    labels = None if dataset.labels is None else dataset.labels[numbers]
+    captions = dataset.captions and tuple(dataset.captions[i] for i in numbers.tolist())
+    return Chosen(pictures, labels, record, captions)
 
 
 def _other(folder: str, data: Real, recipe: Recipe) -> Dataset:

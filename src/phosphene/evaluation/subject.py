@@ -1,6 +1,7 @@
 """What is evaluated: a run, its generator, its pictures, and the ways its network is asked."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,7 @@ from phosphene.families.family import Batch
 from phosphene.families.generator import Generator, Watch
 from phosphene.pictures.pixels import to_bytes, to_values
 from phosphene.recipes.settings import Recipe
+from phosphene.tasks.request import Request
 
 LEVELS = 8  # of noise, at which held-out losses are measured
 GRID = 128  # levels of the ELBO
@@ -36,6 +38,7 @@ class Samples:
     record: Pictures
     seconds: float
     evaluations: int
+    prompts: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,12 +65,25 @@ class Subject:
         )
 
     @property
-    def labels(self) -> list[int | str | None]:
-        """What is asked of sample i: the label of reference picture i, None where it has none."""
-        given = self.sets.reference.labels
-        if given is None or not self.generator.classes:
-            return [None] * self.options.count
-        return [None if label < 0 else self.generator.classes[label] for label in given.tolist()]
+    def like(self) -> Chosen:
+        """The pictures whose labels and captions samples are asked for: the reference; in words, rather
+        held-out ones, which are in the twin where the reference is training pictures."""
+        sets = self.sets
+        return (
+            sets.twin
+            if self.generator.task.text and sets.reference.record.what == "training"
+            else sets.reference
+        )
+
+    def requests(self, some: Chosen) -> list[Request]:
+        """What pictures like these would be asked for: each with its label and the first of its captions, as
+        far as it has them and the model hears them."""
+        names, none = self.generator.classes, [None] * len(some.pictures)
+        numbers = some.labels.tolist() if names and some.labels is not None else none
+        captions = some.captions if self.generator.task.text and some.captions else [()] * len(none)
+        labels = [None if number is None or number < 0 else names[number] for number in numbers]
+        prompts = [next(iter(said), None) for said in captions]
+        return [Request(*wish) for wish in zip(labels, prompts, strict=True)]
 
     @cached_property
     def span(self) -> tuple[float, float]:
@@ -82,32 +98,33 @@ class Subject:
         ratios = np.geomspace(high, low, GRID)
         return self.generator.family.schedule.at(torch.from_numpy(ratios))
 
-    def condition(self, labels: Int64[np.ndarray, " n"] | None) -> Condition:
-        """What the network is told of real pictures with these labels."""
-        known = None if labels is None else torch.from_numpy(labels)
-        return self.generator.task.known(known).each(lambda t: t.to(self.generator.device))
+    def condition(self, requests: Sequence[Request]) -> Condition:
+        """What the network is told of real pictures that were asked for so."""
+        return self.generator.task.asked(requests).each(lambda t: t.to(self.generator.device))
 
     def batches(self, some: Chosen) -> list[tuple[Tensor, Condition, noise.Key]]:
         """Bytes, condition and key of some pictures, a batch at a time; picture i has the noise of (0, i)."""
         size, device = self.options.batch, self.generator.device
-        parts = []
+        parts, requests = [], self.requests(some)
         for start in range(0, len(some.pictures), size):
             rows = slice(start, start + size)
             pixels = torch.from_numpy(some.pictures[rows]).to(device)
-            condition = self.condition(None if some.labels is None else some.labels[rows])
+            condition = self.condition(requests[rows])
             parts.append((pixels, condition, noise.keys(0, range(start, start + len(pixels))).to(device)))
         return parts
 
 
 def sample(subject: Subject, watch: Watch | None = None) -> Samples:
-    """Makes the samples: picture i with seed and number (options.seed, i) and the label of reference picture
-    i."""
-    options, asked, labels = subject.options, subject.asked, subject.labels
+    """Makes the samples: picture i with seed and number (options.seed, i), asked for as picture i of
+    `subject.like` would be."""
+    options, asked = subject.options, subject.asked
+    requests = subject.requests(subject.like)
     begun = time.perf_counter()
     made = subject.generator.sample(
         options.count,
         seed=options.seed,
-        label=labels if any(label is not None for label in labels) else None,
+        label=[request.label for request in requests],
+        prompt=[request.prompt for request in requests],
         solver=asked.solver,
         steps=asked.steps,
         guidance=asked.guidance,
@@ -119,9 +136,10 @@ def sample(subject: Subject, watch: Watch | None = None) -> Samples:
     record = Pictures(
         what="samples", count=len(pictures), seed=options.seed, fingerprint=fingerprint(pictures)
     )
-    given = subject.sets.reference.labels if subject.generator.classes else None
-    guided = 2 if asked.guidance != 1 and given is not None else 1
-    return Samples(pictures, given, record, seconds, made.evaluations * guided)
+    given = subject.like.labels if subject.generator.classes else None
+    guided = 2 if asked.guidance != 1 and any(request.asks for request in requests) else 1
+    prompts = tuple(request.prompt for request in requests) if subject.generator.task.text else ()
+    return Samples(pictures, given, record, seconds, made.evaluations * guided, prompts)
 
 
 @torch.no_grad()

@@ -2,7 +2,7 @@
 
 import difflib
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, get_args
@@ -11,6 +11,7 @@ import torch
 
 from phosphene.diffusion import guidance as guides
 from phosphene.diffusion.ancestral import Solver, ddim
+from phosphene.diffusion.condition import Condition
 from phosphene.diffusion.denoiser import Denoise
 from phosphene.diffusion.grid import GRIDS
 from phosphene.diffusion.heun import heun
@@ -59,12 +60,13 @@ class Asked:
         if self.interval is not None and self.guidance == 1:
             raise ValueError(f"interval {self.interval}: guidance 1 guides nowhere; give guidance too")
 
-    def refuse_for(self, labelled: bool, learned_variance: bool) -> None:
-        """Raises ValueError for what needs labels, or a learned variance, of a model that lacks them."""
-        if self.guidance != 1 and not labelled:
+    def refuse_for(self, comparable: bool, learned_variance: bool) -> None:
+        """Raises ValueError for what needs two answers to compare, or a learned variance, of a model that
+        lacks them."""
+        if self.guidance != 1 and not comparable:
             raise ValueError(
-                f"guidance {self.guidance:g}: this model was trained without labels, whose answers it "
-                "compares; leave it out"
+                f"guidance {self.guidance:g}: this model was trained without labels or captions, whose "
+                "answers it compares; leave it out, or give weaker"
             )
         if self.solver == "ddpm_learned" and not learned_variance:
             raise ValueError(
@@ -100,11 +102,29 @@ class Asked:
             solver = heun(self.churn, 0.05, 50.0, 1.003)
         return solver
 
-    def guide(self, denoise: Denoise, rows: int, device: torch.device) -> Denoise:
-        """The denoiser with what was asked around it, for a batch of so many rows."""
-        if self.guidance != 1:
-            scale = torch.full((rows,), self.guidance, device=device)
-            denoise = guides.classifier_free(denoise, scale, self.interval or guides.EVERYWHERE)
+    def steer(
+        self,
+        denoise: Denoise,
+        scales: Sequence[float],
+        device: torch.device,
+        against: Condition | None = None,
+        weaker: Denoise | None = None,
+    ) -> Denoise:
+        """The denoiser with guidance around it, for a batch of rows with these scales.
+
+        against: what guidance compares with instead of nothing. weaker: what it compares with instead of this
+        denoiser's own answers.
+        """
+        if all(scale == 1 for scale in scales):
+            return denoise
+        scale = torch.tensor(scales, dtype=torch.float32, device=device)
+        interval = self.interval or guides.EVERYWHERE
+        if weaker is not None:
+            return guides.autoguidance(denoise, weaker, scale, interval)
+        return guides.classifier_free(denoise, scale, interval, against)
+
+    def bound(self, denoise: Denoise) -> Denoise:
+        """The denoiser with the threshold around it: of what is said in the end."""
         if self.threshold == "clip":
             return guides.clip(denoise)
         return guides.dynamic_threshold(denoise) if self.threshold == "dynamic" else denoise

@@ -7,6 +7,7 @@
 A question to the model like any other: what is known goes around the denoiser, the rest is the sampler's.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -59,17 +60,17 @@ class Restoring:
         solver, steps = ("repaint", 50) if self.method == "repaint" else ("dpmpp_2m_sde", 25)
         return replace(asked, solver=solver, steps=steps, eta=None, churn=None)
 
-    def guide(self, family: Diffusion, asked: Asked, rows: int, device: torch.device) -> Denoise:
-        """The family's denoiser with what was asked and what is known around it, for so many rows."""
-        # Guidance is of what the model says by itself; a threshold, of what is said in the end.
-        denoise = replace(asked, threshold="none").guide(frozen(family), rows, device)
+    def guide(self, family: Diffusion, steer: Callable[[Denoise], Denoise], device: torch.device) -> Denoise:
+        """The family's denoiser with guidance and what is known around it: guidance is of what the model says
+        by itself."""
+        denoise = steer(frozen(family))
         y = self.picture[None].to(device)
         if self.method == "repaint":
             denoise = restoration.known(denoise, self.measurement, y)
         else:
             way = restoration.mmps if self.method == "mmps" else restoration.pigdm
             denoise = way(denoise, self.measurement, y, max(self.noise, LEAST))
-        return replace(asked, guidance=1.0, interval=None).guide(denoise, rows, device)
+        return denoise
 
     def finish(self, made: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """What is exactly known, exactly."""

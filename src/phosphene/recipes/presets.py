@@ -62,4 +62,13 @@ TRANSFORMER = Recipe(
     diffusion=DiffusionSettings(prediction="x0", density_mean=0.8, density_std=0.8, weight="velocity"),
 )
 
-RECIPES: Mapping[str, Recipe] = {recipe.name: recipe for recipe in (FLOW, DDPM, EDM, COSINE_V, TRANSFORMER)}
+TEXT = Recipe(
+    name="text",
+    summary="text to image: rectified flow that hears captions through a frozen language model (MiniLM)",
+    data=DataSettings(text="minilm"),
+    sampling=SamplingSettings(guidance=3.0),
+)
+
+RECIPES: Mapping[str, Recipe] = {
+    recipe.name: recipe for recipe in (FLOW, DDPM, EDM, COSINE_V, TRANSFORMER, TEXT)
+}

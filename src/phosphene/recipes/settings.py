@@ -48,6 +48,9 @@ PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
 Threshold = Literal["none", "clip", "dynamic"]
 
 
+AUTO = "auto"
+
+
 class Settings(BaseModel):
     """A frozen section that refuses unknown fields, wrong types, infinity and NaN."""
 
@@ -61,6 +64,8 @@ class DataSettings(Settings):
 
     channels: keep what the files have, or one of L, RGB, RGBA. held_out: the share never trained on.
     flip: mirror half of the pictures. augment: the probability of EDM's augmentations, told to the network.
+    text: the language model through which captions are learned: minilm, a folder of transformers or a name in
+    the hub's cache; none; or auto, which a run replaces by its choice.
 
     stream: decode pictures while training, each time anew, instead of all of them once before it.
     text_column, label_column: the fields of metadata or columns of the hub that hold captions and classes;
@@ -74,6 +79,7 @@ class DataSettings(Settings):
     held_out: Share = 0.05
     flip: bool = False
     augment: Annotated[float, Field(ge=0, le=1)] = 0.0
+    text: Annotated[str, Field(min_length=1)] | None = AUTO
     stream: bool = False
     text_column: str | None = None
     label_column: str | None = None

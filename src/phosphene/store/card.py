@@ -1,5 +1,7 @@
 """The model card: what a model is, where it comes from and how to use it, for people."""
 
+from pathlib import Path
+
 from phosphene.recipes.settings import Recipe
 from phosphene.store.model import Header
 
@@ -13,6 +15,13 @@ def write(header: Header, recipe: Recipe, pictures: int, weights: int) -> str:
     diffusion = header.diffusion
     classes = f"\nIts classes: {', '.join(header.classes)}.\n" if header.classes else ""
     label = f", label={header.classes[0]!r}" if header.classes else ""
+    heard = (
+        f"\nIt takes prompts, which it hears through the text encoder {Path(header.text.name).name} "
+        f"(weights `{header.text.fingerprint[:16]}`).\n"
+        if header.text
+        else ""
+    )
+    label += ', prompt="..."' if header.text else ""
     return f"""---
 library_name: phosphene
 tags: [image-generation, diffusion]
@@ -21,7 +30,7 @@ tags: [image-generation, diffusion]
 # A generator of {header.size}x{header.size} {MODES[header.channels]} pictures
 
 Made with phosphene {origin.version} from the {pictures:,} pictures of `{origin.data}`.
-{classes}
+{classes}{heard}
 | | |
 |---|---|
 | recipe | {recipe.name}: {recipe.summary} |

@@ -30,6 +30,7 @@ from phosphene.recipes.settings import (
     first_line,
 )
 from phosphene.store.tensors import write_tensors
+from phosphene.store.text_encoder import TextHeader
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl"}
@@ -55,6 +56,7 @@ class Provenance(Settings):
 class Header(Settings):
     """config.json but for the network. size, channels: of its pictures; classes: names of its labels.
 
+    text: the encoder through which it hears captions, if it does.
     ema: lengths of the averages that the folder holds, that of model.safetensors first, if it is one.
     """
 
@@ -64,6 +66,7 @@ class Header(Settings):
     size: Count
     channels: Annotated[int, Field(ge=1, le=4)]
     classes: tuple[str, ...] = ()
+    text: TextHeader | None = None
     ema: tuple[Positive, ...] = ()
     provenance: Provenance | None = None
 
@@ -168,6 +171,8 @@ def agree(header: Header, config: Config) -> None:
     multiple = smallest_multiple(config) if isinstance(config, UNetConfig) else config.patch
     if config.classes != len(header.classes):
         raise ValueError(f"classes: {len(header.classes)} names, the network has {config.classes} classes")
+    if config.token_width != (width := header.text.width if header.text else 0):
+        raise ValueError(f"text.width {width}: the network hears states of width {config.token_width}")
     if config.in_channels != header.channels:
         raise ValueError(f"channels {header.channels}: the network takes {config.in_channels}")
     if config.out_channels != out:

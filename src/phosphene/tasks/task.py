@@ -2,53 +2,105 @@
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
+from phosphene.data.loader import Rows
+from phosphene.data.states import Tokens
 from phosphene.diffusion import noise
 from phosphene.diffusion.condition import NO_LABEL, Condition
 from phosphene.diffusion.noise import Key
-
-Label = int | str
+from phosphene.store.text_encoder import shortened
+from phosphene.tasks.request import Label, Request
+from phosphene.tasks.text import Captioned, Text
 
 
 @dataclass(frozen=True)
 class Task:
-    """Unconditional pictures, or pictures of a class if there are any.
+    """Unconditional pictures; pictures of a class if there are any, and of a text if there is an encoder.
 
-    classes: names, in the order of their indices. drop: how often training hides the label, so that one
-    network learns both answers that classifier-free guidance compares.
+    classes: names, in the order of their indices. drop: how often training hides label and text, together,
+    so that one network learns both answers that classifier-free guidance compares. text: None where the model
+    hears none. captioned: the data set's texts, in training.
     """
 
     classes: tuple[str, ...] = ()
     drop: float = 0.1
+    text: Text | None = None
+    captioned: Captioned | None = None
 
-    def training(self, labels: Int64[Tensor, " b"] | None, key: Key, step: int) -> Condition:
-        """The condition of a training batch; which labels are hidden is a function of (key, step)."""
-        condition = self.known(labels)
-        if condition.label is None:
-            return condition
-        hidden = noise.uniform(key, step, stream=noise.DROP) < self.drop
-        return Condition(label=condition.label.masked_fill(hidden, NO_LABEL))
+    @property
+    def takes(self) -> str:
+        """What may be asked for instead, in words."""
+        ways = ["a prompt"] * (self.text is not None) + [f"a label ({listed(self.classes)})"] * bool(
+            self.classes
+        )
+        return f"it takes {' and '.join(ways)}" if ways else "leave it out"
 
-    def known(self, labels: Int64[Tensor, " b"] | None) -> Condition:
-        """The condition that the data states, nothing hidden."""
-        return Condition(label=labels if self.classes else None)
+    def training(self, rows: Rows, values: Float[Tensor, "b c h w"], key: Key, step: int) -> Condition:
+        """The condition of a training batch; what is hidden, and which of several captions is told, are
+        functions of (key, step).
 
-    def asked(self, labels: Sequence[Label | None]) -> Condition:
-        """The condition of a request: for each picture a class by name or index, or None for any.
-
-        Raises ValueError for a label that does not exist.
+        rows: as they come from the loader. values: their pictures as they are learned, augmented.
         """
-        if not self.classes:
-            for label in labels:
-                if label is not None:
-                    raise ValueError(f"label {label!r}: this model was trained without labels; leave it out")
-            return Condition()
-        return Condition(label=torch.tensor([self._index(label) for label in labels], dtype=torch.int64))
+        share = None if self.captioned is None else noise.uniform(key, step, stream=noise.CAPTION)
+        condition = self._said(rows, share)
+        hidden = noise.uniform(key, step, stream=noise.DROP) < self.drop
+        label, mask = condition.label, condition.mask
+        return replace(
+            condition,
+            label=None if label is None else label.masked_fill(hidden, NO_LABEL),
+            mask=None if mask is None else mask & ~hidden[:, None],
+        )
+
+    def known(self, rows: Rows, key: Key) -> Condition:
+        """The condition that the data states of pictures, nothing hidden. key: for what is drawn."""
+        return self._said(rows, None)
+
+    def asked(self, requests: Sequence[Request]) -> Condition:
+        """The condition of a request for some pictures.
+
+        Raises ValueError for a label that does not exist, a prompt without words or too long, and for what
+        the model was not trained for.
+        """
+        label = self._labels([request.label for request in requests])
+        return Condition(label=label, **self._texts("prompt", [request.prompt for request in requests]))
+
+    def compared(self, requests: Sequence[Request], condition: Condition) -> Condition | None:
+        """What guidance compares a request's condition with where it has negative prompts: its null, hearing
+        them. None where it has none."""
+        texts = [request.negative for request in requests]
+        if all(text is None for text in texts):
+            return None
+        return replace(condition.null(), **self._texts("negative", texts))
+
+    def _said(self, rows: Rows, share: Float64[Tensor, " b"] | None) -> Condition:
+        """share: which of a picture's captions; None is the first."""
+        label = rows.labels if self.classes else None
+        if self.captioned is None:
+            return Condition(label=label)
+        return Condition(label=label, **_fields(self.captioned.of(rows.numbers, share)))
+
+    def _texts(self, field: str, texts: Sequence[str | None]) -> dict[str, Tensor]:
+        if self.text is not None:
+            return _fields(self.text.of(field, texts))
+        for text in texts:
+            if text is not None:
+                raise ValueError(
+                    f"{field} {shortened(text)!r}: this model was trained without captions; {self.takes}"
+                )
+        return {}
+
+    def _labels(self, labels: Sequence[Label | None]) -> Int64[Tensor, " b"] | None:
+        if self.classes:
+            return torch.tensor([self._index(label) for label in labels], dtype=torch.int64)
+        for label in labels:
+            if label is not None:
+                raise ValueError(f"label {label!r}: this model was trained without labels; {self.takes}")
+        return None
 
     def _index(self, label: Label | None) -> int:
         if label is None:
@@ -60,5 +112,14 @@ class Task:
             return int(label)
         near = difflib.get_close_matches(str(label), self.classes, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        shown = ", ".join(self.classes[:20]) + (", ..." if len(self.classes) > 20 else "")
-        raise ValueError(f"label {label!r}: {hint}labels are {shown}")
+        raise ValueError(f"label {label!r}: {hint}labels are {listed(self.classes)}")
+
+
+def listed(classes: Sequence[str]) -> str:
+    """The first of them."""
+    return ", ".join(classes[:20]) + (", ..." if len(classes) > 20 else "")
+
+
+def _fields(tokens: Tokens) -> dict[str, Tensor]:
+    """Of a condition."""
+    return {"tokens": tokens.states.float(), "mask": tokens.mask}

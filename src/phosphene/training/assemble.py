@@ -13,6 +13,8 @@ from phosphene.networks.unet import UNetConfig
 from phosphene.recipes.settings import Recipe, TransformerSettings
 from phosphene.store.model import Header
 from phosphene.tasks.task import Task
+from phosphene.tasks.text import Text
+from phosphene.training import text
 
 AUGMENT = 9  # numbers that tell the network what augmentation did
 
@@ -20,7 +22,7 @@ AUGMENT = 9  # numbers that tell the network what augmentation did
 MULTIPLIERS = {8: (1, 2), 16: (1, 2, 2), 32: (1, 2, 2, 2), 64: (1, 2, 3, 4), 128: (1, 1, 2, 3, 4)}
 
 
-def network_config(recipe: Recipe, size: int, channels: int, classes: int) -> Config:
+def network_config(recipe: Recipe, size: int, channels: int, classes: int, token_width: int = 0) -> Config:
     """The network of a recipe for pictures of this size. Raises ValueError for a size that it cannot take."""
     settings = recipe.network
     out = channels * (2 if recipe.diffusion.learned_variance else 1)
@@ -40,6 +42,7 @@ def network_config(recipe: Recipe, size: int, channels: int, classes: int) -> Co
             settings.head_width,
             dropout=settings.dropout,
             classes=classes,
+            token_width=token_width,
             augment=augment,
         )
     multipliers = settings.multipliers or _multipliers(size)
@@ -62,6 +65,7 @@ def network_config(recipe: Recipe, size: int, channels: int, classes: int) -> Co
         dropout=settings.dropout,
         scale_shift=settings.scale_shift,
         classes=classes,
+        token_width=token_width,
         augment=augment,
     )
 
@@ -90,7 +94,7 @@ def _multipliers(size: int) -> tuple[int, ...]:
     return fitting[:levels]
 
 
-def header(recipe: Recipe, dataset: Dataset) -> Header:
+def header(recipe: Recipe, dataset: Dataset, hears: Text | None = None) -> Header:
     """What a model's config.json says besides the network."""
     return Header(
         diffusion=recipe.diffusion,
@@ -99,6 +103,7 @@ def header(recipe: Recipe, dataset: Dataset) -> Header:
         size=dataset.size,
         channels=dataset.channels,
         classes=classes(dataset),
+        text=None if hears is None else hears.find().header,
     )
 
 
@@ -113,8 +118,11 @@ def family(recipe: Recipe, config: Config) -> Diffusion:
         return Diffusion(build(config), recipe.diffusion)
 
 
-def task(recipe: Recipe, dataset: Dataset) -> Task:
-    return Task(classes(dataset), recipe.diffusion.drop)
+def task(recipe: Recipe, dataset: Dataset, device: torch.device) -> Task:
+    """How the run's conditions are made; captions that are not in the cache are encoded now."""
+    encoder = text.encoder(recipe, device)
+    hears = None if encoder is None else Text(encoder.width, lambda: encoder)
+    return Task(classes(dataset), recipe.diffusion.drop, hears, text.captioned(recipe, dataset, device))
 
 
 def parts(rows: int, accumulate: int) -> Iterator[slice]:

@@ -15,9 +15,10 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
+from phosphene.data.loader import rows_of
 from phosphene.diffusion.condition import Condition
 from phosphene.diffusion.level import Level
-from phosphene.diffusion.noise import keys
+from phosphene.diffusion.noise import Key, keys
 from phosphene.diffusion.plan import walk
 from phosphene.families.asked import Asked
 from phosphene.families.device import computing_in, finish
@@ -179,8 +180,8 @@ class Measurement:
         values = []
         for numbers in batches(np.arange(len(self.beside)), ROWS):
             key = keys(trainer.recipe.training.seed, numbers.tolist()).to(device)
-            denoise = asked.guide(self.denoise, len(numbers), device)
-            way = walk(denoise, plan, key, self.condition(self.beside[numbers]), shape)
+            denoise = asked.bound(self.denoise)
+            way = walk(denoise, plan, key, self.condition(self.beside[numbers], key), shape)
             x = None
             for _ in range(plan.evaluations + 1):
                 yield "sampling"
@@ -196,10 +197,9 @@ class Measurement:
         with computing_in(self.trainer.precision.name, self.trainer.device):
             return self.trainer.shadow.denoise(x, level, condition).float()
 
-    def condition(self, numbers: Numbers) -> Condition:
-        labels = self.trainer.dataset.labels
-        known = None if labels is None else torch.from_numpy(labels[numbers]).to(self.trainer.device)
-        return self.trainer.task.known(known)
+    def condition(self, numbers: Numbers, key: Key) -> Condition:
+        trainer = self.trainer
+        return trainer.task.known(rows_of(trainer.dataset, numbers, trainer.device), key)
 
     def made(self, values: Float[Tensor, "n c h w"]) -> Generator[str, None, Made]:
         """What was made as figures take it."""

@@ -16,6 +16,7 @@ from phosphene.families.device import choose_device
 from phosphene.recipes.presets import RECIPES
 from phosphene.recipes.settings import Recipe, changed, from_toml
 from phosphene.training import tune as tuning
+from phosphene.training.text import settled
 from phosphene.training.train import Adapted, Outcome, Watcher, prepare_data, start
 from phosphene.training.train import resume as go_on
 
@@ -114,7 +115,7 @@ def tuned(
     changes = _length(budget, None) | changes
     chosen = changed(find_recipe(recipe), changes)
     pictures = made_up(size or 32) if data is None else prepare_data(chosen, Watcher())
-    chosen = changed(chosen, {"data.size": pictures.size})
+    chosen = settled(changed(chosen, {"data.size": pictures.size}), pictures).recipe
     return tuning.tune(chosen, pictures, choose_device(device), parse_budget(budget), tuple(changes))
 
 

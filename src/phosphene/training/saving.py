@@ -52,7 +52,9 @@ def header(trainer: Trainer, step: int, measured: Mapping[str, float] | None = N
         seconds=round(trainer.elapsed, 1),
         measured=dict(measured or {}),
     )
-    return assemble.header(trainer.recipe, trainer.dataset).model_copy(update={"provenance": provenance})
+    return assemble.header(trainer.recipe, trainer.dataset, trainer.task.text).model_copy(
+        update={"provenance": provenance}
+    )
 
 
 def words(trainer: Trainer, said: model.Header) -> str:

@@ -14,7 +14,7 @@ from phosphene.data.sources import everywhere, there
 from phosphene.families.device import choose_device
 from phosphene.files import sweep
 from phosphene.networks.count import parameters
-from phosphene.recipes.settings import Recipe, changed
+from phosphene.recipes.settings import AUTO, Recipe, changed
 from phosphene.training import assemble, checkpoint, held_out, metrics
 from phosphene.training.board import Board, missing
 from phosphene.training.folder import RunFolder, create, refuse_to_overwrite
@@ -24,6 +24,7 @@ from phosphene.training.measurement import REFERENCE, Measurement, Summary
 from phosphene.training.measuring import Measuring
 from phosphene.training.progress import Diverged, Progress
 from phosphene.training.saving import save
+from phosphene.training.text import captioned, settled
 from phosphene.training.trainer import Trainer
 from phosphene.training.watch.finding import Finding
 from phosphene.training.workers import Workers, workers
@@ -37,6 +38,9 @@ class Watcher:
 
     def decoding(self, done: int, total: int) -> None:
         """Pictures are being read."""
+
+    def encoding(self, done: int, total: int) -> None:
+        """Captions are being encoded."""
 
     def begins(self, dataset: Dataset, size: int, folder: RunFolder, notes: tuple[str, ...]) -> None:
         """size: the network's weights. notes: lines about what is particular."""
@@ -102,6 +106,8 @@ def start(
     with workers(chosen) as team, watched(watcher, team) as watcher:
         data = prepare_data(recipe, watcher)
         resolved = changed(recipe, {"data.size": data.size, "data.source": everywhere(recipe.data.source)})
+        resolved, notes = settled(resolved, data)
+        captioned(resolved, data, chosen, watcher.encoding)
         adapted = Adapted(resolved)
         if adapt is not None and team.world == 1:
             refuse_to_overwrite(out, force)
@@ -112,7 +118,7 @@ def start(
             folder = create(out, adapted.recipe, force)
         team.wait()
         folder = RunFolder(out)
-        watcher.begins(data, parameters(trainer.network), folder, (*adapted.notes, *missing()))
+        watcher.begins(data, parameters(trainer.network), folder, (*notes, *adapted.notes, *missing()))
         return fit(trainer, folder, watcher)
 
 
@@ -138,8 +144,11 @@ def resume(
             f"phosphene train FOLDER --resume {root}"
         )
     recipe = changed(recipe, {"data.source": everywhere(source)})
+    if recipe.data.text == AUTO:  # the run began before captions were learned
+        recipe = changed(recipe, {"data.text": None})
     with workers(chosen) as team, watched(watcher, team) as watcher:
         data = prepare_data(recipe, watcher)
+        captioned(recipe, data, chosen, watcher.encoding)
         trainer = build(recipe, data, chosen, team)
         notes = restore(trainer, folder.state, keep_total=not LENGTH & (changes or {}).keys())
         if team.first:
@@ -184,8 +193,11 @@ def prepare_data(recipe: Recipe, watcher: Watcher) -> Dataset:
 
 def build(recipe: Recipe, data: Dataset, device: torch.device, team: Workers) -> Trainer:
     """The trainer of a recipe on a data set. Raises ValueError for what does not fit together."""
-    config = assemble.network_config(recipe, data.size, data.channels, len(assemble.classes(data)))
-    return Trainer(recipe, data, assemble.family(recipe, config), assemble.task(recipe, data), device, team)
+    recipe = settled(recipe, data).recipe
+    task = assemble.task(recipe, data, device)
+    width = 0 if task.text is None else task.text.width
+    config = assemble.network_config(recipe, data.size, data.channels, len(task.classes), width)
+    return Trainer(recipe, data, assemble.family(recipe, config), task, device, team)
 
 
 def fit(trainer: Trainer, folder: RunFolder, watcher: Watcher) -> Outcome:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from phosphene.data.augment import edm_augment, flip
 from phosphene.data.dataset import Dataset
-from phosphene.data.loader import Loader, Rows
+from phosphene.data.loader import Loader, Rows, rows_of
 from phosphene.diffusion.noise import Key
 from phosphene.families.compiled import faster
 from phosphene.families.device import computing_in, made_ready
@@ -29,8 +29,8 @@ from phosphene.families.precision import choose_precision
 from phosphene.networks.build import narrowest, outer
 from phosphene.networks.transformer import Transformer
 from phosphene.networks.unet import UNet
-from phosphene.pictures.pixels import to_values
 from phosphene.recipes.settings import Recipe
+from phosphene.tasks.request import NOTHING
 from phosphene.tasks.task import Task
 from phosphene.training import optimizer, scale
 from phosphene.training.assemble import parts
@@ -110,7 +110,7 @@ class Trainer:
         settings, size = self.recipe.training, self.dataset.size
         rows = -(-settings.batch // (settings.accumulate * self.workers.world))
         x = torch.zeros(rows, self.dataset.channels, size, size, device=self.device)
-        condition = self.task.known(None if self.dataset.labels is None else x.new_zeros(rows).long())
+        condition = self.task.asked([NOTHING] * rows).each(lambda value: value.to(self.device))
 
         def step(network: nn.Module) -> None:
             with computing_in(self.precision.name, self.device):
@@ -235,13 +235,12 @@ class Trainer:
         """What the family learns from: augmented pictures and their condition."""
         seed = torch.full_like(rows.places, self.recipe.training.seed)
         key = Key(seed, rows.places)
-        condition = self.task.training(rows.labels, key, self.step)
-        values, data = rows.values, self.recipe.data
+        values, told, data = rows.values, None, self.recipe.data
         if data.augment:
             values, told = edm_augment(values, key, self.step, data.augment)
-            condition = replace(condition, augment=told)
         elif data.flip:
             values = flip(values, key, self.step)
+        condition = replace(self.task.training(rows, values, key, self.step), augment=told)
         return Batch(values, condition, key, self.step, self.recipe.training.batch)
 
     def part(self, batch: Batch, rows: slice) -> Batch:
@@ -292,12 +291,10 @@ class Trainer:
         return self.averages.weights(self.recipe.training.ema[0])
 
     def held_out_batch(self, numbers: np.ndarray) -> Batch:
-        values = to_values(torch.from_numpy(self.dataset.pictures[numbers])).to(self.device)
-        picture = torch.from_numpy(numbers).to(self.device)
-        labels = self.dataset.labels
-        known = None if labels is None else torch.from_numpy(labels[numbers]).to(self.device)
-        key = Key(torch.zeros_like(picture), picture)
-        return Batch(values, self.task.known(known), key, 0, len(values))
+        """Pictures as they are, and what the data says of them; picture i has the noise of (0, i)."""
+        rows = rows_of(self.dataset, numbers, self.device)
+        key = Key(torch.zeros_like(rows.numbers), rows.numbers)
+        return Batch(rows.values, self.task.known(rows, key), key, 0, len(numbers))
 
     def tensors(self) -> dict[str, Tensor]:
         """All tensors that a resumed run needs."""

@@ -1,0 +1,149 @@
+"""Whether a text-to-image model shows what it is asked for: `python -m bench.quality.text RUN data/shapes`.
+
+The set is one that phosphene makes (shapes, faces); the run was trained on its train/. Prompts are captions
+of its other sides, which no picture of the training data has:
+
+    held-out        seen combinations, in words like those of training
+    paraphrased     the same pictures, in words that no training caption uses
+    withheld        combinations that training never showed, in words like those of training
+
+Shapes are judged by the exact oracle (everything that is said, and each aspect), faces by the shipped reader
+of attributes (each that is claimed), beside what the judge makes of the real pictures. With --candidates 4,
+how often at least one of four is right: what re-ranking could reach at most, with a judge that never errs.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import mean
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+import phosphene
+from bench.side_by_side import write
+from phosphene.data.made.folder import read_made
+from phosphene.evaluation.told import ALL, JUDGES
+from phosphene.measures.interval import share
+from phosphene.pictures.pixels import to_bytes
+
+
+class Asked(NamedTuple):
+    """Prompts of one kind, and the real pictures that they describe."""
+
+    kind: str
+    prompts: list[str]
+    real: UInt8[np.ndarray, "n c h w"]
+
+
+def asked(folder: Path, most: int, size: int) -> Iterator[Asked]:
+    """What is asked, at most so many prompts of a kind, at even distances."""
+    for side, kind, field in (
+        ("held-out", "held-out", "text"),
+        ("held-out", "paraphrased", "paraphrase"),
+        ("withheld", "withheld", "text"),
+        ("withheld", "withheld, paraphrased", "paraphrase"),
+    ):
+        place = folder / side
+        if not (place / "metadata.jsonl").is_file():
+            continue
+        rows = [json.loads(line) for line in (place / "metadata.jsonl").read_text("utf-8").splitlines()]
+        # Faces keep their withheld pairs in held-out, named in a field.
+        groups = [(kind, [row for row in rows if not row.get("withheld")])]
+        groups.append((f"{kind}, with a withheld pair", [row for row in rows if row.get("withheld")]))
+        for name, group in groups:
+            count = min(most, len(group))
+            some = [group[i * len(group) // count] for i in range(count)]
+            if some:
+                yield Asked(name, [row[field] for row in some], pictures(place, some, size))
+
+
+def pictures(place: Path, rows: list[dict[str, Any]], size: int) -> UInt8[np.ndarray, "n c h w"]:
+    """RGB, brought to the model's size."""
+    opened = [Image.open(place / row["file_name"]).convert("RGB").resize((size, size)) for row in rows]
+    return np.stack([np.asarray(image).transpose(2, 0, 1) for image in opened])
+
+
+def shown(right: list[bool]) -> str:
+    """A share with its interval of 95%, in percent."""
+    found = share(sum(right), len(right))
+    return f"{100 * found.value:.1f} ({100 * found.low:.1f} to {100 * found.high:.1f})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run")
+    parser.add_argument("set", type=Path)
+    parser.add_argument("-n", type=int, default=500, help="prompts of a kind")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--candidates", type=int, default=1)
+    parser.add_argument("--guidance", type=float)
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--device", default="auto")
+    options = parser.parse_args()
+    generator = phosphene.load(options.run, options.device)
+    name = (read_made(options.set) or {}).get("set")
+    if name not in JUDGES:
+        parser.error(f"{options.set}: not a set that is judged ({', '.join(JUDGES)})")
+    judge, rows, aspects = JUDGES[name], list[list[object]](), list[str]()
+    for one in asked(options.set, options.n, generator.size):
+        found, any_right = dict[str, list[bool]](), [False] * len(one.prompts)
+        for k in range(options.candidates):
+            made = generator.sample(
+                len(one.prompts),
+                prompt=one.prompts,
+                seed=options.seed,
+                first=k * len(one.prompts),
+                guidance=options.guidance,
+                steps=options.steps,
+                batch=options.batch,
+            )
+            judged = judge(to_bytes(made.values).numpy(), one.prompts)
+            found = found or dict(judged)
+            any_right = [a or b for a, b in zip(any_right, judged[ALL], strict=True)]
+        real = judge(one.real, one.prompts)
+        parts = [(aspect, sum(right) / len(right)) for aspect, right in found.items() if aspect != ALL]
+        rows.append(
+            [
+                one.kind,
+                len(found[ALL]),
+                shown(found[ALL]),
+                f"{100 * mean(value for _, value in parts):.1f}",
+                shown(any_right) if options.candidates > 1 else "-",
+                shown(real[ALL]),
+            ]
+        )
+        aspects.append(f"{one.kind}: " + ", ".join(f"{aspect} {100 * value:.1f}" for aspect, value in parts))
+        print(rows[-1], flush=True)
+    defaults = generator.defaults
+    write(
+        f"text_{name}",
+        f"Text to image: {name} at {generator.size} pixels",
+        {
+            "prompts of a kind": options.n,
+            "seed": options.seed,
+            "guidance": options.guidance or defaults.guidance,
+            "steps": options.steps or defaults.steps,
+            "solver": defaults.solver,
+            "model": generator.model.fingerprint[:16],
+        },
+        [
+            "prompts",
+            "pictures",
+            "all right, %",
+            "mean over aspects, %",
+            f"one of {options.candidates}, %",
+            "real pictures, %",
+        ],
+        rows,
+        ["In brackets: 95% intervals.", *aspects],
+        device=generator.device.type,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""What a picture's file says of how it was made, written and read again."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from phosphene.families.asked import Asked
+from phosphene.pictures.embedded import read_settings
+from phosphene.recipes.settings import Settings, first_line
+from phosphene.store.model import Model
+from phosphene.tasks.request import Request
+from phosphene.version import __version__
+
+
+class Made(Settings):
+    """What a picture's file says besides how it was asked for. weaker_model: that model's fingerprint."""
+
+    seed: int
+    picture: int
+    label: int | str | None
+    prompt: str | None
+    negative: str | None
+    weaker: float | str | None
+    weaker_model: str | None
+
+
+def settings(
+    model: Model,
+    folder: Path,
+    asked: Asked,
+    seed: int,
+    picture: int,
+    request: Request,
+    weaker: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What the file of a picture says. weaker: the fields of autoguidance, if it was used."""
+    made = {"ema": model.ema, "seed": seed, "picture": picture, **vars(request), **weaker, **asked.describe()}
+    return {
+        "phosphene": __version__,
+        "model": model.fingerprint,
+        "run": str(folder),
+        **{name: value for name, value in made.items() if value is not None},
+    }
+
+
+def read(path: Path, model: Model, folder: Path) -> tuple[Made, Asked]:
+    """The settings inside a picture, checked. Raises ValueError if another model made it."""
+    given = read_settings(path)
+    if given.get("ema") != model.ema:
+        raise ValueError(
+            f"like {path}: made with ema {given.get('ema')}, not {model.ema}; load the model with it"
+        )
+    if given.get("model") != model.fingerprint:
+        raise ValueError(f"like {path}: made by another model ({given.get('run')}), not by {folder}")
+    names = [field.name for field in fields(Asked)]
+    try:
+        made = Made.model_validate({name: given.get(name) for name in Made.model_fields})
+        values = json.dumps({name: given[name] for name in names if name in given})
+        return made, TypeAdapter(Asked).validate_json(values)
+    except ValidationError as error:
+        raise ValueError(f"like {path}: {first_line(error)}") from None

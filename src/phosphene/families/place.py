@@ -1,0 +1,32 @@
+"""Where a model is: in a run, in a folder of its own, in a pipeline of diffusers."""
+
+from pathlib import Path
+
+from phosphene import files
+from phosphene.store import model, pipeline
+
+BEST = "best"
+"""The folder of a run in which training keeps the model that measured best."""
+
+
+def find_model(place: Path | str, best: bool = False) -> Path:
+    """The model folder of a run, of a model folder itself, of the run of this name below runs/, or of a
+    pipeline of diffusers. best: of a run, the model that measured best in training."""
+    candidates = [Path(place), Path("runs") / place]
+    if best:
+        for folder in candidates:
+            if (files.standing(folder / BEST) / model.CONFIG).is_file():
+                return folder / BEST
+        raise ValueError(
+            f"best: {place} holds no best model; a run keeps one when it is measured, which takes some time "
+            "and training.measure_share above 0"
+        )
+    for folder in candidates:
+        for found in (folder / "model", folder, folder / pipeline.UNET):
+            if (files.standing(found) / model.CONFIG).is_file():
+                return found
+    if any((folder / "recipe.toml").is_file() for folder in candidates):
+        raise ValueError(
+            f"{place}: this run has not saved a model yet; go on with it: train --resume {place}"
+        )
+    raise ValueError(f"{place}: no run or model here; give a run's folder, its name, or a model folder")

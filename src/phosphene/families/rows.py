@@ -1,0 +1,55 @@
+"""What is asked of a batch row by row: one value for all pictures, or one for each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar, cast
+
+from phosphene.families.asked import Asked
+from phosphene.tasks.request import Label, Request
+
+T = TypeVar("T")
+
+Labels = Label | Sequence[Label | None] | None
+Texts = str | Sequence[str | None] | None
+Scales = float | Sequence[float] | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One picture: its number under the seed, what it should be, how it is made."""
+
+    number: int
+    request: Request
+    asked: Asked
+
+
+def each(field: str, value: T | Sequence[T | None] | None, n: int) -> list[T | None]:
+    """One value a picture."""
+    if value is None or isinstance(value, str | int | float):
+        return [cast("T | None", value)] * n
+    if len(value) != n:
+        raise ValueError(f"{field}: {len(value)} for {n} pictures; give one, or one a picture")
+    return list(value)
+
+
+def representative(guidance: Scales) -> float | None:
+    """One guidance for all that is checked of the whole: the first that guides."""
+    if guidance is None or isinstance(guidance, int | float):
+        return guidance
+    return next((scale for scale in guidance if scale != 1), 1.0)
+
+
+def scaled(asked: Asked, guidance: Scales, n: int) -> list[Asked]:
+    """How each picture is made, with its own guidance. Beside others, some may be unguided."""
+    if guidance is None or isinstance(guidance, int | float):
+        return [asked] * n
+    return [
+        replace(asked, guidance=scale, interval=None if scale == 1 else asked.interval)
+        for scale in each("guidance", guidance, n)
+        if scale is not None
+    ]
+
+
+def leading(ways: Sequence[Asked]) -> Asked:
+    """What holds for all rows: that of the first one that is guided."""
+    return next((asked for asked in ways if asked.guidance != 1), ways[0])

@@ -1,0 +1,23 @@
+"""What one picture of a request is asked to be. Whatever is absent was not asked for."""
+
+from dataclasses import dataclass
+
+Label = int | str
+
+
+@dataclass(frozen=True)
+class Request:
+    """label: a class, by name or index. prompt: in words. negative: what guidance leads away from, in words,
+    instead of from what is made of no prompt."""
+
+    label: Label | None = None
+    prompt: str | None = None
+    negative: str | None = None
+
+    @property
+    def asks(self) -> bool:
+        """Whether there is anything that guidance could exaggerate."""
+        return any(value is not None for value in (self.label, self.prompt, self.negative))
+
+
+NOTHING = Request()
