@@ -38,9 +38,9 @@ def t5(folder: Path) -> Any:
     from transformers import T5Config, T5EncoderModel
 
     torch.manual_seed(1)
-    config = T5Config(
-        vocab_size=len(WORDS), d_model=WIDTH, d_kv=8, d_ff=32, num_layers=2, num_heads=2, n_positions=LIMIT
-    )
+    sizes: dict[str, Any] = {"d_model": WIDTH, "d_kv": 8, "d_ff": 32, "num_layers": 2, "num_heads": 2}
+    sizes |= {"vocab_size": len(WORDS), "n_positions": LIMIT}
+    config = T5Config(**sizes)
     return saved(T5EncoderModel(config), folder)
 
 

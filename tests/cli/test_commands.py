@@ -35,9 +35,10 @@ def test_train_writes_a_run(run):
         "README.md",
     }
     lines = [json.loads(line) for line in (run / "log" / "metrics.jsonl").read_text().splitlines()]
-    assert lines[-2]["step"] == 20
-    assert lines[-2]["images"] == 1280
-    assert len(lines[-1]["held_out_by_level"]) == 8
+    assert [line["step"] for line in lines[-3:]] == [20, 20, 20]
+    assert lines[-3]["images"] == 1280
+    assert len(lines[-2]["held_out_by_level"]) == 8
+    assert set(lines[-1]) == {"step", "measuring_share"}
     recipe = tomllib.loads((run / "recipe.toml").read_text())
     assert recipe["data"] == {**recipe["data"], "source": "digits", "size": 8}
     card = (run / "model" / "README.md").read_text()

@@ -27,8 +27,9 @@ def test_points_on_the_rim_are_outside():
 
 
 def test_the_same_set_and_one_far_away():
-    rows = np.random.default_rng(0).normal(size=(100, 5))
-    same, far = prdc(rows, rows.copy()), prdc(rows, rows + 100)
+    # Whole numbers, so that distances are exact and a rim is a rim.
+    rows = np.random.default_rng(0).integers(-1000, 1000, size=(100, 5)).astype(float)
+    same, far = prdc(rows, rows.copy()), prdc(rows, rows + 100_000)
     # Each ball holds its centre and k - 1 neighbours inside; the k-th lies on the rim.
     assert same == pytest.approx((1, 1, 1, 1))
     assert far == (0, 0, 0, 0)

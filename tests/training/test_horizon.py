@@ -80,6 +80,8 @@ def spend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
                     yield f"piece {number}"
                     clock.now += seconds
 
+            def close(self) -> None: ...
+
             def summary(self) -> None: ...
 
         monkeypatch.setattr(train, "save", save)

@@ -22,6 +22,7 @@ from phosphene.networks.layers import Norm
 
 UNITS = ("amx_bf16", "avx512_bf16")
 PLAIN, HALF = "fp32", "bf16"
+WIDE = 64  # channels from which bf16 can be worth its conversions and its rounding on a CPU
 WORTH = 1.1  # times faster that bf16 has to be, as it rounds
 ROWS, SIZE, E, ROUNDS = 2, 32, 64, 12  # of the block that is timed
 
@@ -50,6 +51,8 @@ def choose_precision(asked: str, device: torch.device, width: int, training: boo
     units = bf16_units()
     if not units:
         return Precision(PLAIN, "this CPU has no units for bf16")
+    if width < WIDE:
+        return Precision(PLAIN, f"a network of {width} channels is too narrow for bf16 to pay")
     took = seconds(width, training)
     name = HALF if took[HALF] * WORTH < took[PLAIN] else PLAIN
     each = ", ".join(f"{one} {took[one] * 1e3:.2f} ms" for one in (PLAIN, HALF))

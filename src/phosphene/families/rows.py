@@ -27,9 +27,10 @@ def each(field: str, value: T | Sequence[T | None] | None, n: int) -> list[T | N
     """One value a picture."""
     if value is None or isinstance(value, str | int | float):
         return [cast("T | None", value)] * n
-    if len(value) != n:
-        raise ValueError(f"{field}: {len(value)} for {n} pictures; give one, or one a picture")
-    return list(value)
+    values = list(cast("Sequence[T | None]", value))
+    if len(values) != n:
+        raise ValueError(f"{field}: {len(values)} for {n} pictures; give one, or one a picture")
+    return values
 
 
 def representative(guidance: Scales) -> float | None:

@@ -84,7 +84,7 @@ def test_in_a_browser(browser, tmp_path):
     }
     count = len(files)
     labels = tuple(i % 2 for i in range(count))
-    dirty = source(files, labels=labels, classes=(long, "b"), captions=(long,) * count)
+    dirty = source(files, labels=labels, classes=(long, "b"), captions=((long,),) * count)
     path = tmp_path / "doctor.html"
     path.write_text(report(examine(dirty, changed(FLOW, {"data.size": 16})), dirty))
     seen = sound(browser, path)
