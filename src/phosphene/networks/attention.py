@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional
 
+from phosphene.kernels.attention import attend
 from phosphene.networks.embedding import Tokens
 from phosphene.networks.layers import Linear
 
@@ -47,7 +47,7 @@ class PixelAttention(nn.Module):
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         pixels = self.norm(x).flatten(2).transpose(1, 2)
         q, k, v = (heads(part, self.head_width) for part in self.qkv(pixels).chunk(3, dim=2))
-        answer = self.out(joined(functional.scaled_dot_product_attention(q, k, v)))
+        answer = self.out(joined(attend(q, k, v)))
         return x + answer.transpose(1, 2).unflatten(2, x.shape[2:])
 
 
@@ -65,7 +65,7 @@ class CrossAttention(nn.Module):
         q = heads(self.q(x), self.head_width)
         k, v = (heads(part, self.head_width) for part in self.kv(tokens.states).chunk(2, dim=2))
         mask = tokens.mask[:, None, None, :]
-        return self.out(joined(functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)))
+        return self.out(joined(attend(q, k, v, mask)))
 
 
 class PixelCrossAttention(nn.Module):

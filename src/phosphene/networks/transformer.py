@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from phosphene.diffusion.condition import Condition
+from phosphene.kernels.attention import attend
 from phosphene.networks.attention import CrossAttention, heads, joined, zeroed
 from phosphene.networks.config import at_least, share
 from phosphene.networks.embedding import ConditionEmbedding, TimeEmbedding, Tokens, join_picture
@@ -88,7 +89,7 @@ class SelfAttention(nn.Module):
     ) -> Float[Tensor, "b n width"]:
         q, k, v = (heads(part, self.head_width) for part in self.qkv(x).chunk(3, dim=2))
         q, k = turn(self.q_norm(q), angle), turn(self.k_norm(k), angle)
-        return self.out(joined(functional.scaled_dot_product_attention(q, k, v)))
+        return self.out(joined(attend(q, k, v)))
 
 
 class Feed(nn.Module):
