@@ -183,6 +183,7 @@ def test_every_knob_is_on_both_sides():
     import inspect
 
     from phosphene.cli import main
+    from phosphene.families.options import NAMES
 
     def names(function) -> set[str]:
         return set(inspect.signature(function).parameters)
@@ -190,8 +191,8 @@ def test_every_knob_is_on_both_sides():
     # How much is shown is said the other way round; in Python there is no file to write until save(out).
     assert names(main.train) - {"quiet"} == names(phosphene.train) - {"progress"}
     assert names(main.tune) - {"out"} == names(phosphene.tune)
-    # What is restored is a tensor and its measurement: the command line has commands for each kind.
-    of_sample = names(phosphene.Generator.sample) - {"self", "watch", "restoring"}
+    # What goes around sampling is code: the command line has commands for each kind.
+    of_sample = names(phosphene.Generator.sample) - {"self", "around", "how"} | set(NAMES) - {"watch"}
     of_load = {"device", "ema", "precision", "best", "text"}
     assert names(phosphene.load) == {"place"} | of_load
     assert names(main.sample) - {"run", "out", "quiet", "threads"} - of_load == of_sample

@@ -124,7 +124,7 @@ def test_samples_are_never_overwritten(run, cli, tmp_path):
 @pytest.mark.parametrize("words", [[], ["--trajectory"]])
 def test_where_samples_cannot_be_written_is_said_before_sampling(run, cli, tmp_path, monkeypatch, words):
     """Hours of sampling are not lost to a folder that exists, is a file, or lets nothing be written."""
-    monkeypatch.setattr("phosphene.families.generator.sample", lambda *_: pytest.fail("sampled first"))
+    monkeypatch.setattr("phosphene.families.making.sample", lambda *_: pytest.fail("sampled first"))
     (tmp_path / "file").write_text("")
     (tmp_path / "used").mkdir()
     name = "trajectory.gif" if words else "sheet.png"

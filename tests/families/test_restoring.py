@@ -41,7 +41,7 @@ def unet() -> Generator:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_what_is_known_is_exact_and_the_rest_is_of_the_data(method):
-    values = exact().sample(128, restoring=of(LEFT, method), batch=128, steps=40).values
+    values = exact().sample(128, around=of(LEFT, method), batch=128, steps=40).values
     assert torch.equal(values[..., :2], PICTURE[None, ..., :2].expand(128, -1, -1, -1))
     # Pixels are independent here: of the right half nothing is known.
     assert float(values[..., 2:].mean()) == pytest.approx(MEAN, abs=0.03)
@@ -52,7 +52,7 @@ def test_what_is_known_is_exact_and_the_rest_is_of_the_data(method):
 @pytest.mark.parametrize("method", METHODS)
 def test_what_is_made_measures_the_same(method):
     known = of(SMALLER, method)
-    values = exact().sample(8, restoring=known, steps=10).values
+    values = exact().sample(8, around=known, steps=10).values
     torch.testing.assert_close(SMALLER.apply(values), known.picture.expand(8, -1, -1, -1), rtol=0, atol=1e-5)
     assert float((values[0] - values[1]).abs().max()) > 0.1
 
@@ -60,7 +60,7 @@ def test_what_is_made_measures_the_same(method):
 def test_a_noisy_measurement_is_believed_in_part():
     """Every pixel measured with noise SD, of data N(MEAN, SD^2): half-way, with half of the variance."""
     everything = Mask(torch.ones(1, 4, 4))
-    values = exact().sample(256, restoring=of(everything, noise=SD), batch=256, steps=50).values
+    values = exact().sample(256, around=of(everything, noise=SD), batch=256, steps=50).values
     torch.testing.assert_close(values.mean(0), (PICTURE + MEAN) / 2, rtol=0, atol=0.06)
     assert float(values.var(0).mean()) == pytest.approx(SD**2 / 2, rel=0.1)
 
@@ -68,9 +68,9 @@ def test_a_noisy_measurement_is_believed_in_part():
 @pytest.mark.parametrize("method", METHODS)
 def test_a_real_network_is_differentiated_by_its_fast_operators(method):
     asked = unet()
-    fast = asked.sample(2, restoring=of(SMALLER, method), steps=3).values
+    fast = asked.sample(2, around=of(SMALLER, method), steps=3).values
     with plain():
-        slow = asked.sample(2, restoring=of(SMALLER, method), steps=3).values
+        slow = asked.sample(2, around=of(SMALLER, method), steps=3).values
     torch.testing.assert_close(fast, slow, rtol=0, atol=1e-3)
     weights = list(asked.model.network.parameters())
     assert all(weight.requires_grad and weight.grad is None for weight in weights)
@@ -78,8 +78,8 @@ def test_a_real_network_is_differentiated_by_its_fast_operators(method):
 
 def test_a_picture_does_not_depend_on_its_batch():
     asked = unet()
-    together = asked.sample(3, restoring=of(LEFT), steps=3)
-    alone = asked.sample(1, restoring=of(LEFT), steps=3, first=2)
+    together = asked.sample(3, around=of(LEFT), steps=3)
+    alone = asked.sample(1, around=of(LEFT), steps=3, first=2)
     torch.testing.assert_close(alone.values[0], together.values[2], rtol=0, atol=1e-4)
     assert together.settings[0]["restored"] == "mmps"
     assert together.settings[0]["solver"] == "dpmpp_2m_sde"
@@ -88,7 +88,7 @@ def test_a_picture_does_not_depend_on_its_batch():
 def test_what_does_not_fit_is_refused():
     def refused(words: str, restoring: Restoring) -> None:
         with pytest.raises(ValueError, match=re.escape(words)):
-            exact().sample(1, restoring=restoring)
+            exact().sample(1, around=restoring)
 
     refused("picture: 1x4x4 values, but this model and measurement take 1x2x2", Restoring(SMALLER, PICTURE))
     for words, method, noise in (

@@ -19,7 +19,8 @@ from phosphene.diffusion.grid import GRIDS
 from phosphene.diffusion.schedule import SCHEDULES
 from phosphene.diffusion.solver import SOLVERS
 from phosphene.families.device import choose_device
-from phosphene.families.generator import find_model, load
+from phosphene.families.generator import load
+from phosphene.families.place import find_model
 from phosphene.families.precision import choose_precision
 from phosphene.kernels.library import built
 from phosphene.networks.count import parameters

@@ -19,7 +19,8 @@ from phosphene.evaluation.sets import Chosen, Real, Sets
 from phosphene.families.asked import Asked
 from phosphene.families.diffusion import quantile_levels
 from phosphene.families.family import Batch
-from phosphene.families.generator import Generator, Watch
+from phosphene.families.generator import Generator
+from phosphene.families.options import Watch
 from phosphene.pictures.pixels import to_bytes, to_values
 from phosphene.recipes.settings import Recipe
 from phosphene.tasks.request import Request

@@ -7,9 +7,9 @@
 A question to the model like any other: what is known goes around the denoiser, the rest is the sampler's.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -20,15 +20,17 @@ from phosphene.diffusion import restoration
 from phosphene.diffusion.condition import Condition
 from phosphene.diffusion.denoiser import Denoise, denoiser
 from phosphene.diffusion.measurement import Measurement
+from phosphene.families.around import Around, Steer
 from phosphene.families.asked import Asked, known
 from phosphene.families.diffusion import Diffusion
+from phosphene.families.rows import Row
 
 Method = Literal["mmps", "pigdm", "repaint"]
 LEAST = 1 / 256  # half of a byte's bin: the noise that mmps and pigdm assume where none is told
 
 
 @dataclass(frozen=True)
-class Restoring:
+class Restoring(Around):
     """picture: y, what was measured, values in [-1, 1]; under a mask, 0 where nothing is known.
 
     noise: the deviation of the noise on y; 0 says that y is exact, and that what is made shall measure the
@@ -39,6 +41,7 @@ class Restoring:
     picture: Float[Tensor, "c2 h2 w2"]
     method: str = "mmps"
     noise: float = 0.0
+    derives: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         known("method", self.method, get_args(Method))
@@ -60,11 +63,10 @@ class Restoring:
         solver, steps = ("repaint", 50) if self.method == "repaint" else ("dpmpp_2m_sde", 25)
         return replace(asked, solver=solver, steps=steps, eta=None, churn=None)
 
-    def guide(self, family: Diffusion, steer: Callable[[Denoise], Denoise], device: torch.device) -> Denoise:
-        """The family's denoiser with guidance and what is known around it: guidance is of what the model says
-        by itself."""
+    def guide(self, family: Diffusion, steer: Steer, rows: Sequence[Row]) -> Denoise:
+        """Guidance is of what the model says by itself; what is known goes around that."""
         denoise = steer(frozen(family))
-        y = self.picture[None].to(device)
+        y = self.picture[None]
         if self.method == "repaint":
             denoise = restoration.known(denoise, self.measurement, y)
         else:
@@ -72,7 +74,7 @@ class Restoring:
             denoise = way(denoise, self.measurement, y, max(self.noise, LEAST))
         return denoise
 
-    def finish(self, made: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    def finish(self, made: Float[Tensor, "b c h w"], rows: Sequence[Row]) -> Float[Tensor, "b c h w"]:
         """What is exactly known, exactly."""
         return made if self.noise else restoration.put_in(made, self.measurement, self.picture[None].to(made))
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from phosphene import files
-from phosphene.families.generator import BEST
+from phosphene.families.place import BEST
 from phosphene.recipes.settings import Recipe, from_toml, to_toml
 
 PARTS = (

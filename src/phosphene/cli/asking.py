@@ -1,0 +1,146 @@
+"""The options that every command has which asks a model for pictures, and what is done with them, once."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
+
+import typer
+
+from phosphene.cli.shared import Device, Precision, Quiet, Threads
+
+if TYPE_CHECKING:
+    from phosphene.families.generator import Generator
+    from phosphene.families.options import Options
+    from phosphene.families.sampled import Sampled
+
+T = TypeVar("T")
+
+LOADING = ("device", "ema", "precision", "best", "text")
+BESIDE = ("out", "threads", "quiet")
+
+RUN = typer.Argument(help="A run's folder or name, or a model folder.", show_default=False)
+
+
+def _options(
+    seed: Annotated[
+        int | None, typer.Option(help="Picture i depends on (seed, i) alone.", show_default="0")
+    ] = None,
+    first: Annotated[int | None, typer.Option(help="Number of the first picture.", show_default="0")] = None,
+    solver: Annotated[
+        str | None, typer.Option(help="See phosphene info solvers.", show_default="the recipe's")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Solver steps.", show_default="the recipe's")] = None,
+    grid: Annotated[
+        str | None, typer.Option(help="See phosphene info schedules.", show_default="the recipe's")
+    ] = None,
+    eta: Annotated[
+        float | None, typer.Option(help="Share of fresh noise.", show_default="the solver's")
+    ] = None,
+    churn: Annotated[float | None, typer.Option(help="Heun's S_churn.", show_default="the solver's")] = None,
+    guidance: Annotated[
+        list[float] | None,
+        typer.Option(help="How strongly it counts; several times, in turn.", show_default="the recipe's"),
+    ] = None,
+    interval: Annotated[
+        tuple[float, float] | None,
+        typer.Option(help="Guide only at these sigma / alpha.", show_default="everywhere"),
+    ] = None,
+    weaker: Annotated[
+        str | None,
+        typer.Option(help="Guide away from this run, or average (0.05).", show_default="from no prompt"),
+    ] = None,
+    threshold: Annotated[
+        str | None, typer.Option(help="none, clip or dynamic.", show_default="the recipe's")
+    ] = None,
+    batch: Annotated[int | None, typer.Option(help="Pictures a network call.", show_default="64")] = None,
+    trajectory: Annotated[bool, typer.Option("--trajectory", help="Also write the way from noise.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to.", show_default="a new folder in RUN/samples")
+    ] = None,
+    ema: Annotated[
+        float | None, typer.Option(help="Length of the weights' average.", show_default="the one shipped")
+    ] = None,
+    best: Annotated[
+        bool, typer.Option("--best", help="The model that measured best in training, not the last.")
+    ] = False,
+    text: Annotated[
+        str | None, typer.Option(help="Where its text encoder is now.", show_default="where it was")
+    ] = None,
+    device: Device = "auto",
+    threads: Threads = None,
+    precision: Precision = None,
+    quiet: Quiet = False,
+) -> None:
+    """Declares them."""
+
+
+DECLARED = inspect.signature(_options).parameters
+
+
+@dataclass(frozen=True)
+class Asking:
+    """What the options said."""
+
+    said: dict[str, Any]
+
+    def load(self, run: str | None, like: Path | None = None) -> "Generator":
+        """The model that is asked: of a run, or the one that made a picture."""
+        from phosphene.families import generator
+        from phosphene.training.options import use_threads
+
+        use_threads(self.said["threads"])
+        loading = {name: self.said[name] for name in LOADING if self.said[name] is not None}
+        if run is not None:
+            return generator.load(run, **loading)
+        if like is None:
+            raise ValueError("RUN: give a run's folder, its name or a model folder (or --like PICTURE.png)")
+        del loading["best"]  # the picture says which
+        return generator.load_like(like, **loading)
+
+    def make(self, asked: "Generator", count: int, question: "Callable[[Options], Sampled]") -> None:
+        """Asks for so many pictures with a bar of progress, saves them and says where."""
+        from phosphene.cli import show
+        from phosphene.families.generator import fresh_folder
+
+        how = {name: value for name, value in self.said.items() if name not in (*LOADING, *BESIDE)}
+        how["guidance"] = in_turn(how["guidance"], count)
+        how["weaker"] = length_or_place(how["weaker"])
+        if self.said["out"] is not None:
+            show.check_out(self.said["out"], how["trajectory"])
+        with show.sampling(self.said["quiet"]) as watch:
+            pictures = question(cast("Options", {**how, "watch": watch}))
+        show.written(pictures.save(self.said["out"] or fresh_folder(asked, pictures)))
+
+
+def asking(command: Callable[..., None]) -> Callable[..., None]:
+    """A command with these options behind its own, which it gets as its last argument, an `Asking`."""
+    *own, _ = inspect.signature(command).parameters.values()
+    behind = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in DECLARED.values()]
+    signature = inspect.Signature([*own, *behind])
+
+    @wraps(command)
+    def whole(**given: Any) -> None:
+        asked = Asking({name: given.pop(name) for name in DECLARED})
+        command(**{one.name: given[one.name] for one in own}, asked=asked)
+
+    whole.__signature__ = signature  # pyright: ignore[reportAttributeAccessIssue]
+    whole.__annotations__ = {one.name: one.annotation for one in signature.parameters.values()}
+    return whole
+
+
+def in_turn(given: list[T] | None, count: int) -> T | list[T] | None:
+    """What an option says of each picture: one for all, or those given in turn."""
+    if not given:
+        return None
+    return given[0] if len(given) == 1 else [given[i % len(given)] for i in range(count)]
+
+
+def length_or_place(weaker: str | None) -> str | float | None:
+    """A number is the length of an average."""
+    try:
+        return None if weaker is None else float(weaker)
+    except ValueError:
+        return weaker

@@ -1,0 +1,67 @@
+"""What goes around sampling: a question to a model is its requests, and what is done around the sampler.
+
+    asked     how pictures are made unless the caller says otherwise: a solver that suits the question
+    plan      what is run of the solver's steps
+    begin     where sampling begins: pure noise, or a noised picture at a level further on
+    guide     the denoiser with what is known or wanted around it
+    finish    what was made, with what is exactly known in it
+
+Each does nothing here; a kind of question is a frozen dataclass that changes some of them. What the network
+itself is shown of a picture is a part of the request (`tasks`), so that training and requests agree.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from jaxtyping import Float
+from torch import Tensor
+
+from phosphene.diffusion.denoiser import Denoise
+from phosphene.diffusion.noise import Key
+from phosphene.diffusion.plan import Plan
+from phosphene.diffusion.schedule import Schedule
+from phosphene.families.asked import Asked
+from phosphene.families.diffusion import Diffusion
+from phosphene.families.rows import Row
+
+Steer = Callable[[Denoise], Denoise]
+
+
+class Around:
+    """Plain sampling: nothing around it."""
+
+    derives: ClassVar[bool] = False
+    """Whether `guide` asks the network for derivatives: it is then run as it was written, not compiled."""
+
+    def refuse_for(self, channels: int, size: int) -> None:
+        """Raises ValueError if a model of such pictures cannot be asked this."""
+
+    def asked(self, asked: Asked) -> Asked:
+        """The model's own way of making pictures, changed to one that suits."""
+        return asked
+
+    def plan(self, asked: Asked, schedule: Schedule) -> Plan:
+        """What is run. Raises ValueError for an option that the solver lacks."""
+        return asked.plan(schedule)
+
+    def begin(
+        self, plan: Plan, key: Key, rows: Sequence[Row], shape: tuple[int, int, int]
+    ) -> Float[Tensor, "b c h w"] | tuple[int, int, int]:
+        """Where the plan starts for these rows: pictures at its first level, or the shape of one, for pure
+        noise."""
+        return shape
+
+    def guide(self, family: Diffusion, steer: Steer, rows: Sequence[Row]) -> Denoise:
+        """The family's denoiser with guidance (`steer`) and all else around it, for these rows."""
+        return steer(family.denoise)
+
+    def finish(self, made: Float[Tensor, "b c h w"], rows: Sequence[Row]) -> Float[Tensor, "b c h w"]:
+        """What is made of the last x, on the CPU."""
+        return made
+
+    def describe(self) -> Mapping[str, Any]:
+        """What a picture's file says of it."""
+        return {}
+
+
+PLAIN = Around()
