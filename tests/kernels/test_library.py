@@ -3,6 +3,7 @@
 import logging
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -34,9 +35,7 @@ def test_without_a_compiler_it_is_said_once(fresh, monkeypatch, caplog):
 
 def test_a_compiler_that_refuses_is_named(fresh, monkeypatch, caplog):
     wrong = fresh / "wrong"
-    wrong.write_text(
-        '#!/bin/sh\n[ "$1" = --version ] && exit 0\necho "x.cpp:1: error: no such flag" >&2; exit 1\n'
-    )
+    wrong.write_text('#!/bin/sh\necho "x.cpp:1: error: no such flag" >&2; exit 1\n')
     wrong.chmod(0o755)
     monkeypatch.setenv("CXX", str(wrong))
     with caplog.at_level(logging.WARNING):
@@ -60,6 +59,24 @@ def test_compiled_once_for_a_source_and_flags(fresh, monkeypatch):
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
     monkeypatch.setattr(module, "FLAGS", (*module.FLAGS, "-DOTHER"))
     assert compiled() != path
+
+
+def test_another_compiler_compiles_anew(fresh, monkeypatch):
+    """One that was replaced under the same name, as an update does. The same one starts no process again."""
+    makes = fresh / "makes"
+    monkeypatch.setenv("CXX", str(makes))
+
+    def made(words: str) -> Path:
+        makes.write_text(f'#!/bin/sh\n# {words}\nfor last; do :; done; echo {words} > "$last"\n')
+        makes.chmod(0o755)
+        return compiled()
+
+    one, another = made("one"), made("another")
+    assert one != another
+    assert another.read_text() == "another\n"
+    with monkeypatch.context() as without:
+        without.setattr(subprocess, "run", None)
+        assert compiled() == another
 
 
 @needs

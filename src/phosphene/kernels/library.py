@@ -97,8 +97,7 @@ def compiled() -> Path:
         raise ValueError("no C++ compiler: install g++ or clang++")
     sources = sorted(SOURCE.glob("*.cpp"))
     text = b"".join(path.read_bytes() for path in sorted(SOURCE.iterdir()) if path.is_file())
-    version = _run([compiler, "--version"])
-    told = "\n".join([compiler, version, processor(), *FLAGS, *ARITHMETIC]).encode()
+    told = "\n".join([_version(compiler), processor(), *FLAGS, *ARITHMETIC]).encode()
     name = hashlib.sha256(text + told).hexdigest()[:16]
     place = files.cache() / "kernels" / f"{name}.so"
     if not place.is_file():
@@ -112,14 +111,21 @@ def compiled() -> Path:
     return place
 
 
-def _run(command: list[str]) -> str:
+def _version(compiler: str) -> str:
+    """Which compiler: the program's file, as asking it for its version takes a process at every start."""
+    program = Path(shutil.which(compiler) or compiler).resolve()
+    about = program.stat()
+    return f"{program} {about.st_size} {about.st_mtime_ns}"
+
+
+def _run(command: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if "error" in line] or done.stderr.splitlines()
         raise ValueError(f"{command[0]}: {lines[0] if lines else f'exit code {done.returncode}'}")
-    return done.stdout
 
 
+@cache
 def processor() -> str:
     """What -march=native depends on: a cache on a shared disk serves several machines."""
     information = Path("/proc/cpuinfo")
