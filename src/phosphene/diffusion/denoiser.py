@@ -27,7 +27,7 @@ def denoiser(network: Network, prediction: Prediction) -> Denoise:
     """E[x0 | x_t] from what the network says. Coefficients are float64 until they meet the picture."""
 
     def denoise(x: Tensor, level: Level, condition: Condition) -> Tensor:
-        at = prediction(level)
+        at = level.of(prediction)
         said = network(like(at.inp, x) * x, at.noise.to(x), condition)
         prediction_, rest = split(said, x)
         x0 = like(at.skip, x) * x + like(at.out, x) * prediction_

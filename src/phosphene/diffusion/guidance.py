@@ -32,6 +32,8 @@ def extrapolate(weak: Tensor, strong: Tensor, scale: Tensor, x: Tensor) -> Tenso
 
 
 def _inside(scale: Tensor, level: Level, interval: tuple[float, float]) -> Tensor:
+    if interval == EVERYWHERE:
+        return scale
     low, high = interval
     ratio = level.ratio
     return torch.where((ratio >= low) & (ratio <= high), scale, torch.ones_like(scale))
@@ -52,8 +54,7 @@ def classifier_free(
 
     def guided(x: Tensor, level: Level, condition: Condition) -> Tensor:
         both = join([condition, condition.null() if against is None else against])
-        twice = Level(torch.cat([level.alpha] * 2), torch.cat([level.sigma] * 2))
-        asked, nothing = denoise(torch.cat([x, x]), twice, both).chunk(2)
+        asked, nothing = denoise(torch.cat([x, x]), level.twice(), both).chunk(2)
         return extrapolate(nothing, asked, _inside(scale, level, interval), x)
 
     return guided

@@ -4,11 +4,14 @@ The pair (alpha, sigma) is a level. Only the ratio sigma / alpha says how much c
 common scale of the two is a choice of units, and each schedule makes its own.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+T = TypeVar("T")
 
 
 class Level(NamedTuple):
@@ -37,6 +40,14 @@ class Level(NamedTuple):
 
     def to(self, device: torch.device | str) -> "Level":
         return Level(self.alpha.to(device), self.sigma.to(device))
+
+    def twice(self) -> "Level":
+        """Each row once more, all below: of two questions asked at once."""
+        return Level(torch.cat([self.alpha] * 2), torch.cat([self.sigma] * 2))
+
+    def of(self, function: Callable[["Level"], T]) -> T:
+        """function(self), or what is already known of it (`levels.py`)."""
+        return function(self)
 
     def add(self, x0: Float[Tensor, "b *shape"], eps: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
         """x_t = alpha x0 + sigma eps, one level a row."""

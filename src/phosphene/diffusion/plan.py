@@ -21,6 +21,7 @@ from phosphene.diffusion import noise as draw
 from phosphene.diffusion.condition import Condition
 from phosphene.diffusion.denoiser import Denoise, split
 from phosphene.diffusion.level import Level, like
+from phosphene.diffusion.levels import Levels
 from phosphene.diffusion.noise import Key
 
 Vectors = Tensor | tuple[Tensor, ...]
@@ -193,9 +194,9 @@ def walk(
     slots = torch.zeros(rows, batch.update.shape[-2], *x.shape[1:], dtype=x.dtype, device=x.device)
     slots[:, 0] = x
     coming = draw.normals(key, [n + 1 for n, takes in enumerate(draws) if takes], tuple(x.shape[1:]))
+    levels, updates, spreads = Levels(batch.level), batch.update.unbind(1), batch.spread.unbind(1)
     for n in range(batch.evaluations):
         yield n, slots[:, 0]
-        level = Level(batch.level.alpha[:, n], batch.level.sigma[:, n])
-        now = Plan(level, batch.update[:, n], batch.spread[:, n])
+        now = Plan(levels.at(n), updates[n], spreads[n])
         slots = advance(slots, denoise, now, condition, next(coming) if draws[n] else None)
     yield batch.evaluations, slots[:, 0]
