@@ -1,6 +1,7 @@
 import torch
 
-from phosphene.networks.rotary import angles, turn
+from phosphene.kernels.turned import turn
+from phosphene.networks.rotary import angles
 
 from .perturbed import normal
 

@@ -34,6 +34,12 @@ F, N, S = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
 SIGNATURES = {
     "group_norm_forward": (F, F, F, F, F, N, F, F, F, N, N, N, N, ctypes.c_double, S, S, S),
     "group_norm_backward": (F, F, F, F, F, F, N, F, F, F, F, N, N, N, N, S, S, S),
+    "rms_norm_forward": (F, F, F, F, F, F, N, N, N, ctypes.c_double, S, S),
+    "rms_norm_backward": (F, F, F, F, F, F, F, N, N, N, S, S),
+    "swiglu_forward": (F, F, N, N, S, S),
+    "swiglu_backward": (F, F, F, N, N, S, S),
+    "turned_forward": (F, F, F, F, F, F, N, N, N, N, N, ctypes.c_double, S, S),
+    "turned_backward": (F, F, F, F, F, F, F, F, N, N, N, N, N, S, S),
     "winograd_panels": (N,),
     "winograd_weights_size": (N, N),
     "winograd_work_size": (N, N, N, S),

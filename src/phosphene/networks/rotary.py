@@ -4,7 +4,7 @@
 
 Half of the pairs turn with the row, half with the column (Su et al. 2021; axial form: Heo et al. 2024). The
 product of two turned vectors depends only on the difference of their places, so that a network may be asked
-for sizes it never saw. A turn does not change a vector's length.
+for sizes it never saw. A turn does not change a vector's length. `kernels.turned` turns.
 """
 
 import torch
@@ -24,12 +24,3 @@ def angles(
     by_row = (rows[:, None] * frequency)[:, None, :].expand(grid)
     by_column = (columns[:, None] * frequency)[None, :, :].expand(grid)
     return torch.cat([by_row, by_column], dim=2).flatten(0, 1)
-
-
-def turn(
-    x: Float[Tensor, "b heads n width"], angle: Float[Tensor, "n half_width"]
-) -> Float[Tensor, "b heads n width"]:
-    """x with its pairs (channel i and i + width / 2) turned by `angle`."""
-    a, b = x.chunk(2, dim=3)
-    cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
-    return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=3)

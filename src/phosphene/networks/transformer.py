@@ -19,11 +19,14 @@ from torch.nn import functional
 
 from phosphene.diffusion.condition import Condition
 from phosphene.kernels.attention import attend
-from phosphene.networks.attention import CrossAttention, heads, joined, zeroed
+from phosphene.kernels.rms_norm import rms_norm
+from phosphene.kernels.swiglu import swiglu
+from phosphene.kernels.turned import turned
+from phosphene.networks.attention import CrossAttention, joined, zeroed
 from phosphene.networks.config import at_least, share
 from phosphene.networks.embedding import ConditionEmbedding, TimeEmbedding, Tokens, join_picture
 from phosphene.networks.layers import Linear
-from phosphene.networks.rotary import angles, turn
+from phosphene.networks.rotary import angles
 
 EPS = 1e-6
 
@@ -66,11 +69,28 @@ class TransformerConfig:
         return -(-self.width // 3) * 8 if self.hidden is None else self.hidden
 
 
-class GainNorm(nn.RMSNorm):
-    """RMSNorm with its gain in the precision of x, without which autocast would leave the fused kernel."""
+class PositionNorm(nn.Module):
+    """RMS norm of every position, with a learned gain or none; then scale and shift by row, if told."""
 
-    def forward(self, x: Float[Tensor, "*places width"]) -> Float[Tensor, "*places width"]:
-        return functional.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)
+    def __init__(self, width: int, gain: bool) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width)) if gain else None
+
+    def forward(
+        self,
+        x: Float[Tensor, "b n width"],
+        scale: Float[Tensor, "b width"] | None = None,
+        shift: Float[Tensor, "b width"] | None = None,
+    ) -> Float[Tensor, "b n width"]:
+        return rms_norm(x, self.weight, EPS, scale, shift)
+
+
+class Gain(nn.Module):
+    """What normalised queries or keys are multiplied by."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
 
 
 class SelfAttention(nn.Module):
@@ -78,17 +98,15 @@ class SelfAttention(nn.Module):
 
     def __init__(self, width: int, head_width: int) -> None:
         super().__init__()
-        self.head_width = head_width
         self.qkv = Linear(width, 3 * width)
-        self.q_norm = GainNorm(head_width, eps=EPS)
-        self.k_norm = GainNorm(head_width, eps=EPS)
+        self.q_norm = Gain(head_width)
+        self.k_norm = Gain(head_width)
         self.out = Linear(width, width)
 
     def forward(
         self, x: Float[Tensor, "b n width"], angle: Float[Tensor, "n half_width"]
     ) -> Float[Tensor, "b n width"]:
-        q, k, v = (heads(part, self.head_width) for part in self.qkv(x).chunk(3, dim=2))
-        q, k = turn(self.q_norm(q), angle), turn(self.k_norm(k), angle)
+        q, k, v = turned(self.qkv(x), self.q_norm.weight, self.k_norm.weight, angle, EPS)
         return self.out(joined(attend(q, k, v)))
 
 
@@ -101,8 +119,7 @@ class Feed(nn.Module):
         self.out = Linear(hidden, width)
 
     def forward(self, x: Float[Tensor, "b n width"]) -> Float[Tensor, "b n width"]:
-        gate, value = self.both(x).chunk(2, dim=2)
-        return self.out(functional.silu(gate) * value)
+        return self.out(swiglu(self.both(x)))
 
 
 class Modulation(nn.Module):
@@ -113,8 +130,8 @@ class Modulation(nn.Module):
         self.count = count
         self.linear = zeroed(nn.Linear(width, count * width))
 
-    def forward(self, e: Float[Tensor, "b width"]) -> tuple[Float[Tensor, "b 1 width"], ...]:
-        return self.linear(e)[:, None, :].chunk(self.count, dim=2)
+    def forward(self, e: Float[Tensor, "b width"]) -> tuple[Float[Tensor, "b width"], ...]:
+        return self.linear(e).chunk(self.count, dim=1)
 
 
 class TransformerLayer(nn.Module):
@@ -124,11 +141,11 @@ class TransformerLayer(nn.Module):
         super().__init__()
         width = config.width
         self.modulation = Modulation(width, 6)
-        self.attention_norm = nn.RMSNorm(width, eps=EPS, elementwise_affine=False)
+        self.attention_norm = PositionNorm(width, gain=False)
         self.attention = SelfAttention(width, config.head_width)
-        self.cross_norm = GainNorm(width, eps=EPS) if config.token_width else None
+        self.cross_norm = PositionNorm(width, gain=True) if config.token_width else None
         self.cross = CrossAttention(width, config.head_width, width) if config.token_width else None
-        self.feed_norm = nn.RMSNorm(width, eps=EPS, elementwise_affine=False)
+        self.feed_norm = PositionNorm(width, gain=False)
         self.feed = Feed(width, config.feed_width)
         self.dropout = nn.Dropout(config.dropout)
 
@@ -140,12 +157,12 @@ class TransformerLayer(nn.Module):
         tokens: Tokens | None,
     ) -> Float[Tensor, "b n width"]:
         scale, shift, gate, feed_scale, feed_shift, feed_gate = self.modulation(e)
-        attended = self.attention(self.attention_norm(x) * (1 + scale) + shift, angle)
-        x = x + gate * self.dropout(attended)
+        attended = self.attention(self.attention_norm(x, scale, shift), angle)
+        x = torch.addcmul(x, gate[:, None], self.dropout(attended))
         if self.cross is not None and self.cross_norm is not None:
             x = x + self.cross(self.cross_norm(x), tokens)
-        fed = self.feed(self.feed_norm(x) * (1 + feed_scale) + feed_shift)
-        return x + feed_gate * self.dropout(fed)
+        fed = self.feed(self.feed_norm(x, feed_scale, feed_shift))
+        return torch.addcmul(x, feed_gate[:, None], self.dropout(fed))
 
 
 class Transformer(nn.Module):
@@ -160,7 +177,7 @@ class Transformer(nn.Module):
         self.embedding = ConditionEmbedding(time, width, c.classes, c.token_width, c.augment)
         self.enter = nn.Conv2d(c.in_channels, width, c.patch, stride=c.patch)
         self.layers = nn.ModuleList(TransformerLayer(c) for _ in range(c.depth))
-        self.norm = nn.RMSNorm(width, eps=EPS, elementwise_affine=False)
+        self.norm = PositionNorm(width, gain=False)
         self.modulation = Modulation(width, 2)
         self.leave = zeroed(nn.Linear(width, c.out_channels * c.patch**2))
 
@@ -182,5 +199,5 @@ class Transformer(nn.Module):
         for layer in self.layers:
             positions = layer(positions, angle, e, tokens)
         scale, shift = self.modulation(e)
-        patches = self.leave(self.norm(positions) * (1 + scale) + shift)
+        patches = self.leave(self.norm(positions, scale, shift))
         return functional.pixel_shuffle(patches.transpose(1, 2).unflatten(2, grid.shape[2:]), c.patch)

@@ -25,6 +25,13 @@ inline Vec load(const float *from) {
 
 inline void store(float *to, Vec v) { memcpy(to, &v, sizeof v); }
 
+inline float total(Vec v) {
+    float sum = 0;
+    for (int i = 0; i < LANES; i++)
+        sum += v[i];
+    return sum;
+}
+
 inline Vec load(const bf16 *from) {
     Halves half;
     memcpy(&half, from, sizeof half);
