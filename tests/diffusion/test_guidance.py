@@ -1,6 +1,7 @@
 """Guidance against closed forms: what it makes of known denoisers."""
 
 import math
+from dataclasses import replace
 
 import torch
 
@@ -113,6 +114,72 @@ def test_guided_gaussians_are_a_gaussian_that_is_known():
     torch.testing.assert_close(x[:, 0, 0, 0], scale.double(), rtol=0, atol=0.01)
 
 
+def by_picture_and_words(x: torch.Tensor, level: Level, condition: Condition) -> torch.Tensor:
+    """A denoiser of four answers a row: 1 to nothing, 10 p to a picture p, 100 to words, and 1000 p more to
+    both. Behind it, a learned variance: 0.25 and, to words, 0.5 more."""
+    assert condition.picture is not None
+    assert condition.mask is not None
+    p, words = condition.picture[:, :1], condition.mask.any(1).to(x)[:, None, None, None]
+    said = 1 + 10 * p + 100 * words + 1000 * p * words + 0 * x
+    return torch.cat([said, 0.25 + 0.5 * words + 0 * x], dim=1)
+
+
+EDITS = Condition(
+    picture=torch.tensor([1.0, 2.0, 3.0]).reshape(3, 1, 1, 1).expand(3, 1, 2, 2).double(),
+    tokens=torch.zeros(3, 2, 4),
+    mask=torch.tensor([[True, False], [True, True], [False, False]]),
+)
+
+
+def test_edits_are_guided_by_picture_and_words():
+    """D_00 + s_I (D_I0 - D_00) + s_T (D_IT - D_I0), the third row without any words."""
+    text, picture = torch.tensor([7.5, 0.0, 4.0]), torch.tensor([1.5, 2.0, 3.0])
+    said = guidance.of_edit(by_picture_and_words, text, picture)(points(3, 1, 2, 2), AT, EDITS)
+    expected = [1 + 1.5 * 10 + 7.5 * 1100, 1 + 2 * 20.0, 1 + 3 * 30.0]
+    torch.testing.assert_close(said[:, 0, 0, 0], torch.tensor(expected).double())
+    assert said[:, 1, 0, 0].tolist() == [0.75, 0.75, 0.25]  # of who heard both
+
+
+def test_at_scales_of_one_an_edit_is_the_plain_answer():
+    x = points(3, 1, 2, 2)
+    said = guidance.of_edit(by_picture_and_words, torch.ones(3), torch.ones(3))(x, AT, EDITS)
+    torch.testing.assert_close(said, by_picture_and_words(x, AT, EDITS))
+
+
+def test_at_a_picture_scale_of_one_an_edit_is_classifier_free():
+    x, scale = points(3, 1, 2, 2), torch.tensor([0.0, 2.5, 7.0])
+    said = guidance.of_edit(by_picture_and_words, scale, torch.ones(3))(x, AT, EDITS)
+    plain = guidance.classifier_free(by_picture_and_words, scale)(x, AT, EDITS)
+    torch.testing.assert_close(said[:, 0], plain[:, 0])
+
+
+def test_edits_against_words_hear_them_with_and_without_the_picture():
+    assert EDITS.mask is not None
+    against = replace(EDITS, mask=EDITS.mask.flip(0))
+    text, picture = torch.tensor([2.0, 3.0, 5.0]), torch.tensor([3.0, 3.0, 3.0])
+    said = guidance.of_edit(by_picture_and_words, text, picture, against=against)(
+        points(3, 1, 2, 2), AT, EDITS
+    )
+    expected = [1 + 3 * 10 + 2 * 1100.0, 101 + 3 * 2020.0, 101 + 3 * 3030 - 5 * 3100.0]
+    torch.testing.assert_close(said[:, 0, 0, 0], torch.tensor(expected).double())
+
+
+def test_edits_are_guided_inside_an_interval_and_in_one_call():
+    calls = []
+
+    def counted(x, level, condition):
+        calls.append((len(x), level.ratio.tolist()))
+        return by_picture_and_words(x, level, condition)
+
+    three = torch.full((3,), 3.0)
+    x = points(3, 1, 2, 2)
+    said = guidance.of_edit(counted, three, three, (1.0, 5.0))(x, AT, EDITS)[:, 0]
+    plain = by_picture_and_words(x, AT, EDITS)[:, 0]
+    torch.testing.assert_close(said[::2], plain[::2])
+    torch.testing.assert_close(said[1], torch.full_like(said[1], 1 + 3 * 20 + 3 * 2100))
+    assert calls == [(9, AT.ratio.tolist() * 3)]
+
+
 def test_autoguidance_is_the_extrapolation_from_the_weaker():
     x = points(3, 1, 2, 2)
     weak, strong = (lambda x, level, condition: 0 * x + 2), (lambda x, level, condition: 0 * x + 5)
@@ -174,6 +241,10 @@ def test_conditions_join_and_forget():
     assert mixed.tokens[:, :, 0].tolist() == [[1, 1, 0], [2, 2, 2]]
     picture = Condition(picture=torch.ones(1, 1, 2, 2))
     assert picture.null() == picture
+    bare = join([picture, picture.without_picture()]).picture
+    assert bare is not None
+    assert bare[:, 0, 0, 0].tolist() == [1, 0]
+    assert one.without_picture().picture is None
 
 
 def test_finite_data_is_denoised_to_its_nearest_picture():

@@ -22,7 +22,8 @@ class Condition:
 
     label: class index in [0, classes), or NO_LABEL.
     tokens, mask: states of a text encoder, and which of them count; a row without any is the null.
-    picture: channels joined to those of x (super-resolution, inpainting, editing), values in [-1, 1].
+    picture: channels joined to those of x (super-resolution, inpainting, editing), values in [-1, 1]; zeros
+    everywhere are the null of a task that may be asked without one.
     augment: what the augmentation did to the training picture (EDM, appendix F.2); absent means zeros.
     """
 
@@ -57,6 +58,10 @@ class Condition:
             label=None if self.label is None else torch.full_like(self.label, NO_LABEL),
             mask=None if self.mask is None else torch.zeros_like(self.mask),
         )
+
+    def without_picture(self) -> "Condition":
+        """The same rows with no picture given."""
+        return replace(self, picture=None if self.picture is None else torch.zeros_like(self.picture))
 
 
 def join(conditions: Sequence[Condition]) -> Condition:

@@ -2,6 +2,7 @@
 
     classifier-free   D_u + w (D_c - D_u): away from the answer to nothing          (Ho & Salimans 2022)
     in an interval    w only at noise levels where it helps, 1 elsewhere           (Kynkaanniemi 2024)
+    of an edit        D_00 + s_I (D_I0 - D_00) + s_T (D_IT - D_I0)                 (Brooks 2023, eq. 3)
     autoguidance      D_bad + w (D - D_bad): away from a weaker self                (Karras 2024)
     classifier        D + w sigma^2 / alpha grad log p(y | x_t)                     (Dhariwal & Nichol 2021)
     thresholding      x0_hat brought back into [-1, 1]                             (Saharia 2022, section 2.3)
@@ -56,6 +57,32 @@ def classifier_free(
         both = join([condition, condition.null() if against is None else against])
         asked, nothing = denoise(torch.cat([x, x]), level.twice(), both).chunk(2)
         return extrapolate(nothing, asked, _inside(scale, level, interval), x)
+
+    return guided
+
+
+def of_edit(
+    denoise: Denoise,
+    scale: Float[Tensor, " b"],
+    picture_scale: Float[Tensor, " b"],
+    interval: tuple[float, float] = EVERYWHERE,
+    against: Condition | None = None,
+) -> Denoise:
+    """Each row's scales, of what is asked and of the picture that it is asked of (InstructPix2Pix).
+
+    D_IT hears both, D_I0 is given the picture alone, D_00 nothing at all; one call of three times the rows.
+    At a picture scale of 1 it is `classifier_free`. interval, against: as there.
+    """
+
+    def guided(x: Tensor, level: Level, condition: Condition) -> Tensor:
+        given = condition.null() if against is None else against
+        thrice = Level(torch.cat([level.alpha] * 3), torch.cat([level.sigma] * 3))
+        said = denoise(torch.cat([x] * 3), thrice, join([condition, given, given.without_picture()]))
+        asked, seen, nothing = said.chunk(3)
+        (high, fraction), (middle, _), (low, _) = (split(each, x) for each in (asked, seen, nothing))
+        of_picture, of_text = (like(_inside(s, level, interval), x) for s in (picture_scale, scale))
+        x0 = low + of_picture * (middle - low) + of_text * (high - middle)
+        return x0 if fraction is None else torch.cat([x0, fraction], dim=1)
 
     return guided
 
