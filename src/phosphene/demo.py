@@ -11,6 +11,7 @@ from phosphene.data.cache import prepare
 from phosphene.data.sources import find
 from phosphene.diffusion.level import like
 from phosphene.diffusion.noise import keys, normal
+from phosphene.families.device import use_threads
 from phosphene.families.generator import Generator, load
 from phosphene.families.sampled import write_film
 from phosphene.measures import digits
@@ -18,7 +19,7 @@ from phosphene.pictures.pixels import to_values
 from phosphene.pictures.sheet import sheet
 from phosphene.recipes.settings import Recipe, changed
 from phosphene.training.folder import RunFolder
-from phosphene.training.options import find_recipe, parse_budget, use_threads
+from phosphene.training.options import find_recipe, parse_budget
 from phosphene.training.train import Outcome, Watcher, start
 
 COLUMNS, FRAMES = 10, 24

@@ -89,7 +89,7 @@ class Asking:
     def load(self, run: str | None, like: Path | None = None) -> "Generator":
         """The model that is asked: of a run, or the one that made a picture."""
         from phosphene.families import generator
-        from phosphene.training.options import use_threads
+        from phosphene.families.device import use_threads
 
         use_threads(self.said["threads"])
         loading = {name: self.said[name] for name in LOADING if self.said[name] is not None}

@@ -24,8 +24,8 @@ def ema(
     same noise, and their kernel distances are compared.
     """
     from phosphene.cli import lengths
+    from phosphene.families.device import use_threads
     from phosphene.training.lengths import choose_ema
-    from phosphene.training.options import use_threads
 
     use_threads(threads)
     lengths.show(choose_ema(run, length, n, steps, ship, device))

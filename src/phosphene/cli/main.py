@@ -1,5 +1,6 @@
 """`phosphene`: commands and their options. What they do is elsewhere; torch is loaded when it is needed."""
 
+import gc
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +15,9 @@ from phosphene.cli.made import data as make_data
 from phosphene.cli.sample import sample
 from phosphene.cli.shared import Threads
 from phosphene.cli.train import train, tune
+
+GARBAGE = 10_000
+"""Objects between two searches for unused ones, 700 by default: torch alone makes a million that all stay."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -49,14 +53,14 @@ def info(
     what: Annotated[str, typer.Argument(help="A run, or one of: solvers, schedules, recipes, machine.")],
 ) -> None:
     """Say what a run is, what solvers, schedules and recipes there are, or what is chosen on this machine."""
-    from phosphene.cli import show
+    from phosphene.cli import tables
 
-    tables = {"solvers": show.solvers, "schedules": show.schedules, "recipes": show.recipes}
-    tables["machine"] = show.machine
-    if what in tables:
-        tables[what]()
+    known = {"solvers": tables.solvers, "schedules": tables.schedules, "recipes": tables.recipes}
+    known["machine"] = tables.machine
+    if what in known:
+        known[what]()
     else:
-        show.run(what)
+        tables.run(what)
 
 
 def version(asked: bool | None) -> None:
@@ -91,8 +95,11 @@ def common(
 
 def main() -> None:
     """Errors of the user are one line on stderr and exit code 2."""
+    gc.set_threshold(GARBAGE)
     try:
         app()
     except (ValueError, OSError) as error:
         print(f"phosphene: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
+    finally:
+        gc.freeze()  # what ends with the process need not be searched

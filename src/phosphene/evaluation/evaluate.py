@@ -19,13 +19,13 @@ from phosphene.evaluation.sets import LEAST, Real, choose, most, real, which_ref
 from phosphene.evaluation.singles import Found
 from phosphene.evaluation.subject import GRID, LEVELS, Samples, Subject, sample
 from phosphene.families.asked import known
+from phosphene.families.device import use_threads
 from phosphene.families.generator import Generator, load
 from phosphene.measures.features.encoder import Encoder
 from phosphene.measures.features.encoders import ENCODERS
 from phosphene.networks.count import multiply_adds
 from phosphene.tasks.request import NOTHING
 from phosphene.training.folder import RunFolder
-from phosphene.training.options import use_threads
 from phosphene.version import __version__
 
 COUNTS = (1000, 500, 250, 100)

@@ -13,6 +13,7 @@ from phosphene.evaluation.cost import Meter, Prices, cost, power
 from phosphene.evaluation.evaluate import refuse_other_data, run_folder
 from phosphene.evaluation.record import Evaluation, file_of, read, read_samples
 from phosphene.evaluation.sets import Real, real
+from phosphene.families.device import use_threads
 from phosphene.families.generator import Generator, load
 from phosphene.networks.count import parameters
 from phosphene.pages import blocks
@@ -21,7 +22,6 @@ from phosphene.pictures.pixels import MODES
 from phosphene.recipes.settings import Recipe
 from phosphene.training.folder import RunFolder
 from phosphene.training.metrics import read as read_log
-from phosphene.training.options import use_threads
 from phosphene.version import __version__
 
 REPORT = "report.html"

@@ -29,6 +29,14 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def use_threads(threads: int | None) -> None:
+    """How many threads of the CPU torch may use."""
+    if threads is not None:
+        if threads < 1:
+            raise ValueError(f"threads {threads}: give 1 or more")
+        torch.set_num_threads(threads)
+
+
 @contextmanager
 def computing_in(precision: str, device: torch.device) -> Iterator[None]:
     """Matrix products and convolutions in this precision, sums and losses in float32."""

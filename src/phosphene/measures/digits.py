@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
-from sklearn.svm import SVC
 from torch import Tensor
 
 from phosphene.pictures.pixels import to_bytes
+
+if TYPE_CHECKING:
+    from sklearn.svm import SVC
 
 
 class Read(NamedTuple):
@@ -23,8 +23,12 @@ class Read(NamedTuple):
 
 
 @cache
-def classifier() -> tuple[SVC, float]:
+def classifier() -> "tuple[SVC, float]":
     """A support vector machine on half of the digits, and its accuracy on the other half."""
+    from sklearn.datasets import load_digits  # slow to import, and few who import this read digits
+    from sklearn.model_selection import train_test_split
+    from sklearn.svm import SVC
+
     x, y = load_digits(return_X_y=True)
     x_train, x_test, y_train, y_test = train_test_split(x, y, test_size=0.5, random_state=0, stratify=y)
     # gamma is a number too; the stubs that pyright brings know only its names.

@@ -2,7 +2,6 @@
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from phosphene.diffusion.condition import Condition
 from phosphene.kernels.library import plain
@@ -16,6 +15,8 @@ def parameters(network: nn.Module) -> int:
 def multiply_adds(network: nn.Module, channels: int, height: int, width: int) -> int:
     """Multiply-adds of one call for one picture x of this shape, without a condition: of convolutions, matrix
     products and attention; norms and activations are not counted."""
+    from torch.utils.flop_counter import FlopCounterMode  # brings a compiler, slow to import
+
     device = next(network.parameters()).device
     x = torch.zeros(1, channels, height, width, device=device)
     # The plain attention is counted as its two matrix products on every device; fused kernels differ.

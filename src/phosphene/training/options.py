@@ -12,7 +12,7 @@ import torch
 from phosphene.data.dataset import Dataset, Report
 from phosphene.data.sources import short
 from phosphene.families.asked import known
-from phosphene.families.device import choose_device
+from phosphene.families.device import choose_device, use_threads
 from phosphene.recipes.presets import RECIPES
 from phosphene.recipes.settings import Recipe, changed, from_toml
 from phosphene.training import tune as tuning
@@ -136,14 +136,6 @@ def find_recipe(recipe: str | Path | Recipe) -> Recipe:
         return from_toml(Path(recipe).read_text(), str(recipe))
     known("recipe", str(recipe), RECIPES)
     return RECIPES[str(recipe)]
-
-
-def use_threads(threads: int | None) -> None:
-    """How many threads of the CPU torch may use."""
-    if threads is not None:
-        if threads < 1:
-            raise ValueError(f"threads {threads}: give 1 or more")
-        torch.set_num_threads(threads)
 
 
 def _length(budget: str | float | None, images: int | None) -> dict[str, Any]:

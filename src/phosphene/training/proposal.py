@@ -20,14 +20,14 @@ from phosphene.data.doctor.result import Diagnosis, Proposal
 from phosphene.data.source import Source
 from phosphene.diffusion.condition import Condition
 from phosphene.diffusion.noise import keys, normal
-from phosphene.families.device import choose_device, computing_in, finish, made_ready
+from phosphene.families.device import choose_device, computing_in, finish, made_ready, use_threads
 from phosphene.families.family import Batch
 from phosphene.families.precision import choose_precision
 from phosphene.networks.build import build, narrowest
 from phosphene.networks.count import multiply_adds, parameters
 from phosphene.recipes.settings import Recipe, changed
 from phosphene.training.assemble import family, network_config
-from phosphene.training.options import find_recipe, parse_budget, use_threads
+from phosphene.training.options import find_recipe, parse_budget
 from phosphene.training.tune import ENOUGH
 
 LARGEST = 32  # pixels a side of what is measured

@@ -1,0 +1,99 @@
+"""The tables of `phosphene info`."""
+
+import inspect
+
+import torch
+
+from phosphene import files
+from phosphene.cli.display import clock
+from phosphene.cli.show import out, table
+from phosphene.diffusion.grid import GRIDS
+from phosphene.diffusion.schedule import SCHEDULES
+from phosphene.diffusion.solver import SOLVERS
+from phosphene.families.device import choose_device
+from phosphene.families.generator import load
+from phosphene.families.place import find_model
+from phosphene.families.precision import choose_precision
+from phosphene.kernels.library import built
+from phosphene.networks.count import parameters
+from phosphene.recipes.presets import RECIPES
+from phosphene.training.folder import RunFolder
+from phosphene.training.metrics import read
+from phosphene.training.saving import best
+
+WIDTHS = (32, 64, 128)  # channels whose precision `machine` shows
+
+
+def solvers() -> None:
+    rows = table("name", "usual steps", "noise", "what it is")
+    for name, named in SOLVERS.items():
+        rows.add_row(name, str(named.steps), "fresh" if named.noisy else "", named.summary)
+    out.print(rows)
+
+
+def schedules() -> None:
+    """Schedules, and the grids on which solvers walk them."""
+    for names, title in ((SCHEDULES, "schedule"), (GRIDS, "grid")):
+        rows = table(title, "what it is")
+        for name, make in names.items():
+            rows.add_row(name, (inspect.getdoc(make) or "").splitlines()[0])
+        out.print(rows)
+
+
+def recipes() -> None:
+    rows = table("name", "what it is", "score")
+    for recipe in RECIPES.values():
+        rows.add_row(recipe.name, recipe.summary, recipe.score)
+    out.print(rows)
+
+
+def machine() -> None:
+    """What is chosen on this machine, and why."""
+    device = choose_device("auto")
+    rows = table("what", "chosen", "why")
+    name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
+    rows.add_row("device", str(device), name)
+    rows.add_row("threads", str(torch.get_num_threads()), "one for each core; --threads changes it")
+    for what, training in (("precision of sampling", False), ("precision of training", True)):
+        chosen = {width: choose_precision("auto", device, width, training) for width in WIDTHS}
+        for width, one in chosen.items():
+            if one.why != chosen[WIDTHS[0]].why or width == WIDTHS[0]:
+                rows.add_row(what, one.name, one.why)
+    rows.add_row("operators", "fused" if built().library else "torch's own", built().words)
+    graphs = "measured on first use" if device.type == "cuda" else "never"
+    rows.add_row("torch.compile", graphs, "its minutes pay on GPUs only, and on long work")
+    rows.add_row("cache", str(files.cache()), "$PHOSPHENE_CACHE, or the home folder's")
+    out.print(rows)
+
+
+def run(place: str) -> None:
+    """A run or a model: what it is, where it comes from, how far it came."""
+    model = load(find_model(place))
+    header = model.model.header
+    origin, diffusion, sampling = header.provenance, header.diffusion, header.sampling
+    rows = table("", "")
+    kind = {1: "grey", 2: "grey with alpha", 3: "RGB", 4: "RGBA"}[header.channels]
+    rows.add_row("pictures", f"{header.size}x{header.size} {kind}")
+    if header.classes:
+        rows.add_row("labels", ", ".join(header.classes))
+    rows.add_row(
+        "network", f"{type(model.model.network).__name__}, {parameters(model.model.network):,} weights"
+    )
+    rows.add_row(
+        "diffusion", f"{diffusion.schedule}, predicts {diffusion.prediction}, weight {diffusion.weight}"
+    )
+    rows.add_row("sampling", f"{sampling.solver}, {sampling.steps} steps, grid {sampling.grid}")
+    if origin is not None:
+        rows.add_row("recipe", f"{origin.recipe}, seed {origin.seed}, phosphene {origin.version}")
+        rows.add_row("data", f"{origin.data} (fingerprint {origin.fingerprint[:16]})")
+        rows.add_row("trained", f"{origin.step:,} steps, {origin.images:,} pictures, {clock(origin.seconds)}")
+    losses = [line for line in read(RunFolder(model.folder.parent).metrics) if "held_out_loss" in line]
+    if losses:
+        rows.add_row("held-out loss", f"{losses[-1]['held_out_loss']:.4f} at step {losses[-1]['step']:,}")
+    if (kept := best(RunFolder(model.folder.parent))) is not None:
+        rows.add_row("best model", f"step {kept[0]:,} (phosphene sample {place} --best)")
+    rows.add_row("weights", f"sha256 {model.model.fingerprint[:16]}")
+    if header.ema:
+        rows.add_row("averages", ", ".join(map(str, header.ema)))
+    rows.add_row("here", f"{model.device}, {model.precision.name}: {model.precision.why}")
+    out.print(rows)
