@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Int64, UInt8
@@ -60,6 +60,25 @@ class Dataset:
         """Names and reasons; of streamed pictures, those that were met so far."""
         met = self.pictures.unreadable if isinstance(self.pictures, Streamed) else {}
         return (*self.report.unreadable, *((self.names[number], why) for number, why in sorted(met.items())))
+
+    def of_classes(self, classes: tuple[str, ...]) -> "Dataset":
+        """The same pictures with labels of these classes, in this order. Without any, labels are left aside.
+
+        Raises ValueError for a class of the data that is none of them.
+        """
+        if not classes:
+            return replace(self, labels=None, classes=())
+        none = np.full(len(self.pictures), -1, np.int64)
+        if self.labels is None:
+            return replace(self, labels=none, classes=classes)
+        for name in self.classes:
+            if name not in classes:
+                raise ValueError(
+                    f"data.classes: {name!r} is none of the model's, which are {', '.join(classes)}; "
+                    "name folders as these, or put all pictures into one"
+                )
+        renamed = np.array([*(classes.index(name) for name in self.classes), -1], np.int64)
+        return replace(self, labels=renamed[self.labels], classes=classes)
 
     def split(
         self, held_out: float, seed: int = 0

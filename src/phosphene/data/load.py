@@ -26,12 +26,14 @@ def columns(settings: DataSettings) -> Columns:
 def load(settings: DataSettings, on_progress: Progress | None = None) -> Dataset:
     """What the recipe's data section names. on_progress(done, total) is called while decoding.
 
-    Raises ValueError for what is not there or cannot be read.
+    Raises ValueError for what is not there or cannot be read, and for labels that are of no wanted class.
     """
     source = find(settings.source, columns(settings))
     if settings.stream:
-        return stream(source, settings.size, settings.fit, settings.channels)
-    return prepare(source, settings.size, settings.fit, settings.channels, on_progress)
+        found = stream(source, settings.size, settings.fit, settings.channels)
+    else:
+        found = prepare(source, settings.size, settings.fit, settings.channels, on_progress)
+    return found if settings.classes is None else found.of_classes(settings.classes)
 
 
 def stream(

@@ -6,6 +6,7 @@ from typing import Any
 from torch import nn
 
 from phosphene.networks.config import from_dict, to_dict
+from phosphene.networks.lora import Adapted
 from phosphene.networks.transformer import Transformer, TransformerConfig
 from phosphene.networks.unet import UNet, UNetConfig
 
@@ -42,6 +43,7 @@ def narrowest(config: Config) -> int:
 
 
 def outer(network: nn.Module) -> tuple[str, ...]:
-    """Names of the first and last layers, which read and write pictures rather than features."""
-    assert isinstance(network, UNet | Transformer)
-    return ("enter", "leave")
+    """Names of the first and last layers, which read and write pictures rather than features; none where only
+    a change of all layers is learned."""
+    assert isinstance(network, UNet | Transformer | Adapted)
+    return () if isinstance(network, Adapted) else ("enter", "leave")

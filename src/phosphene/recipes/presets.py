@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from phosphene.recipes.settings import (
+    BaseSettings,
     DataSettings,
     DiffusionSettings,
     Recipe,
@@ -69,6 +70,31 @@ TEXT = Recipe(
     sampling=SamplingSettings(guidance=3.0),
 )
 
+FINE_TUNE = Recipe(
+    name="fine-tune",
+    summary="all weights of a model that exists, further: train DATA --from MODEL",
+    data=DataSettings(held_out=0.0),
+    training=TrainingSettings(
+        optimizer="adamw", learning_rate=1e-4, weight_decay=0.0, batch=32, warmup=50, images=20_000
+    ),
+)
+
+LORA = Recipe(
+    name="lora",
+    summary="a low-rank change of a model that exists, from a handful of pictures: adapt MODEL PICTURES",
+    data=DataSettings(held_out=0.0),
+    training=TrainingSettings(
+        optimizer="adamw",
+        learning_rate=2e-3,
+        weight_decay=0.0,
+        batch=16,
+        warmup=20,
+        budget=180.0,
+        ema=(0.1,),
+    ),
+    base=BaseSettings(rank=8),
+)
+
 RECIPES: Mapping[str, Recipe] = {
-    recipe.name: recipe for recipe in (FLOW, DDPM, EDM, COSINE_V, TRANSFORMER, TEXT)
+    recipe.name: recipe for recipe in (FLOW, DDPM, EDM, COSINE_V, TRANSFORMER, TEXT, FINE_TUNE, LORA)
 }

@@ -70,6 +70,8 @@ class DataSettings(Settings):
     stream: decode pictures while training, each time anew, instead of all of them once before it.
     text_column, label_column: the fields of metadata or columns of the hub that hold captions and classes;
     the usual ones if None.
+    classes: those that labels are of, in this order, as a model that training begins from knows them; none
+    are those that are found.
     """
 
     source: str = ""
@@ -83,6 +85,7 @@ class DataSettings(Settings):
     stream: bool = False
     text_column: str | None = None
     label_column: str | None = None
+    classes: tuple[str, ...] | None = None
 
 
 class UNetSettings(Settings):
@@ -204,6 +207,19 @@ class SamplingSettings(Settings):
     threshold: Threshold = "none"
 
 
+class BaseSettings(Settings):
+    """model: the run or model that training begins from, fingerprint: of its weights; none: fresh weights.
+
+    rank: of the change of each weight matrix that is learned while the weights stay (LoRA), alpha: it counts
+    alpha / rank times; without a rank all weights are learned.
+    """
+
+    model: str | None = None
+    fingerprint: str | None = None
+    rank: Count | None = None
+    alpha: Positive = 8.0
+
+
 class Recipe(Settings):
     """A run. summary: what it is; score: what it reached, where and in what time."""
 
@@ -215,6 +231,7 @@ class Recipe(Settings):
     diffusion: DiffusionSettings = DiffusionSettings()
     training: TrainingSettings = TrainingSettings()
     sampling: SamplingSettings = SamplingSettings()
+    base: BaseSettings = BaseSettings()
 
     @model_validator(mode="after")
     def _can_be_sampled(self) -> "Recipe":
@@ -239,6 +256,7 @@ OPTIONAL = {
         "diffusion": [DiffusionSettings],
         "training": [TrainingSettings],
         "sampling": [SamplingSettings],
+        "base": [BaseSettings],
     }.items()
     for model in models
     for name, field in model.model_fields.items()

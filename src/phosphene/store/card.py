@@ -3,7 +3,9 @@
 from pathlib import Path
 
 from phosphene.recipes.settings import Recipe
-from phosphene.store.model import Header
+from phosphene.store.adapter import AdapterHeader
+from phosphene.store.model import Header, Model
+from phosphene.version import __version__
 
 MODES = {1: "grey", 3: "RGB", 4: "RGBA"}
 
@@ -50,4 +52,68 @@ generator.sample(16, seed=0{label})
 The pictures it makes resemble those it learned from, faults and biases included; few or repeated training
 pictures may be reproduced. Nobody has checked it for any other use. The licence of the training pictures
 applies to what is made of them.
+"""
+
+
+def of_adapter(header: AdapterHeader, recipe: Recipe, pictures: int, weights: int) -> str:
+    """Markdown. pictures: how many it learned from; weights: how many its factors have."""
+    origin = header.provenance
+    assert origin is not None
+    return f"""---
+library_name: phosphene
+tags: [image-generation, diffusion, lora]
+---
+
+# An adapter of {header.base}
+
+Made with phosphene {origin.version} from the {pictures:,} pictures of `{origin.data}`. It changes the weights
+of the model {header.base} (`{header.fingerprint[:16]}`), without which it does nothing.
+
+| | |
+|---|---|
+| recipe | {recipe.name}: {recipe.summary} |
+| change | of rank {header.rank}, times {header.alpha:g} / {header.rank}; {weights:,} weights |
+| pictures | {header.size}x{header.size} {MODES[header.channels]} |
+| training | {origin.step:,} steps, {origin.images:,} pictures seen, {origin.seconds:,.0f} s |
+| seed | {origin.seed} |
+| data | fingerprint `{origin.fingerprint[:16]}` |
+
+```python
+import phosphene
+generator = phosphene.load("path/to/{header.base}", adapters={{"path/to/this/folder": 1.0}})
+generator.sample(16, seed=0)
+```
+
+It learned from few pictures, which may be reproduced. Nobody has checked it for any other use. The licences
+of the model and of the training pictures apply to what is made with it.
+"""
+
+
+def of_merged(model: Model, base: str) -> str:
+    """Markdown, of a model into which adapters were merged."""
+    rows = "\n".join(
+        f"| {Path(one.place).name} | {one.weight:g} | `{one.fingerprint[:16]}` |" for one in model.adapters
+    )
+    size, channels = model.header.size, MODES[model.header.channels]
+    return f"""---
+library_name: phosphene
+tags: [image-generation, diffusion]
+---
+
+# A generator of {size}x{size} {channels} pictures
+
+Made with phosphene {__version__}: the model {base} with these adapters merged into its weights.
+
+| adapter | weight | of its file |
+|---|---|---|
+{rows}
+
+```python
+import phosphene
+generator = phosphene.load("path/to/this/folder")
+generator.sample(16, seed=0)
+```
+
+Nobody has checked it for any other use. The licences of the model and of all training pictures apply to what
+is made of them.
 """

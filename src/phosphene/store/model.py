@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import safetensors.torch
 from pydantic import Field, ValidationError
@@ -71,11 +71,20 @@ class Header(Settings):
     provenance: Provenance | None = None
 
 
+class Applied(NamedTuple):
+    """An adapter that was merged into a model: its folder, how much of it, the fingerprint of its weights."""
+
+    place: str
+    weight: float
+    fingerprint: str
+
+
 @dataclass(frozen=True)
 class Model:
     """A network and what its answers mean. fingerprint: of the weights file, empty before it is written.
 
-    ema: the length that was asked for, where it is not that of model.safetensors.
+    ema: the length that was asked for, where it is not that of model.safetensors. adapters: what was merged
+    into the weights, which the fingerprint is then of too.
     """
 
     header: Header
@@ -83,6 +92,7 @@ class Model:
     config: Config
     fingerprint: str = ""
     ema: float | None = None
+    adapters: tuple[Applied, ...] = ()
 
 
 def save(

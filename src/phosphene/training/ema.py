@@ -126,7 +126,7 @@ class Averages:
             blend(list(average.values()), now, 0)
 
     def weights(self, length: float) -> dict[str, Tensor]:
-        """A state_dict for the network, copied: averaged parameters (float32), buffers as they are now."""
+        """A state_dict for the network, copied: averaged parameters (float32), all else as it is now."""
         if length not in self._averages:
             raise ValueError(f"ema length {length} is not tracked, only {', '.join(map(str, self.lengths))}")
         average = self._averages[length]
@@ -155,6 +155,7 @@ class Averages:
             value.copy_(tensors[name])
 
     def _weights(self) -> dict[str, Tensor]:
-        """Under every name they have: a tied weight is averaged under both, as a state_dict lists it."""
+        """Those that are learned, under every name they have: a tied weight is averaged under both, as a
+        state_dict lists it."""
         named = self._network.named_parameters(remove_duplicate=False)
-        return {name: weight.detach() for name, weight in named}
+        return {name: weight.detach() for name, weight in named if weight.requires_grad}

@@ -14,7 +14,6 @@ from phosphene.families.asked import Asked
 from phosphene.families.device import choose_device
 from phosphene.measures.interval import Interval
 from phosphene.recipes.settings import changed
-from phosphene.store import model
 from phosphene.training import checkpoint, figures, saving
 from phosphene.training.board import Board
 from phosphene.training.ema import Profile, combine, mismatch, reconstruct
@@ -158,5 +157,4 @@ def put(trainer: Trainer, chosen: Chosen, shipped: dict[str, Tensor]) -> None:
     others = {one: trainer.averages.weights(one) for one in trainer.recipe.training.ema if one != best.length}
     said = saving.header(trainer, trainer.step, {chosen.figure: best.distance.value})
     said = said.model_copy(update={"ema": (best.length, *others)})
-    words = saving.words(trainer, said)
-    model.save(chosen.folder.model, said, trainer.config, shipped, words, others)
+    saving.write(trainer, chosen.folder.model, said, shipped, others)

@@ -13,9 +13,10 @@ from phosphene.data.dataset import Dataset, Report
 from phosphene.data.sources import short
 from phosphene.families.asked import known
 from phosphene.families.device import choose_device, use_threads
-from phosphene.recipes.presets import RECIPES
-from phosphene.recipes.settings import Recipe, changed, from_toml
+from phosphene.recipes.presets import FINE_TUNE, RECIPES
+from phosphene.recipes.settings import BaseSettings, Recipe, changed, from_toml
 from phosphene.training import tune as tuning
+from phosphene.training.base import fitted
 from phosphene.training.text import settled
 from phosphene.training.train import Adapted, Outcome, Watcher, prepare_data, start
 from phosphene.training.train import resume as go_on
@@ -41,10 +42,13 @@ def run(
     precision: str | None,
     tune: bool | None,
     watcher: Watcher,
+    base: str | Path | None = None,
 ) -> Outcome:
     """What `phosphene.train` does (its words stand there), with how it ended."""
     use_threads(threads)
     changes = _length(budget, images)
+    if base is not None:
+        changes["base.model"] = str(base)
     if resume is not None:
         fixed = {
             "out": out,
@@ -60,8 +64,8 @@ def run(
         for name, value in fixed.items():
             if value is not None:
                 raise ValueError(
-                    f"{name}: fixed when the run began; with resume give only budget, images "
-                    "or data (a folder that has moved)"
+                    f"{name}: fixed when the run began; with resume give only budget, images, "
+                    "or data and base (folders that have moved)"
                 )
         if data is not None:
             changes["data.source"] = str(data)
@@ -77,7 +81,12 @@ def run(
     }
     changes |= {name: value for name, value in named.items() if value is not None} | dict(settings or {})
     place = Path("runs") / short(str(data)) if out is None else Path(out)
-    chosen = changed(find_recipe("flow" if recipe is None else recipe), changes)
+    begins = find_recipe(("flow" if base is None else FINE_TUNE.name) if recipe is None else recipe)
+    if base is not None or begins.base != BaseSettings():
+        if tune:
+            raise ValueError("tune: a model that exists has its width; leave it out with base")
+        return start(fitted(begins, changes), place, force, device, watcher)
+    chosen = changed(begins, changes)
     # Who wrote a recipe has chosen; a name leaves the choice to the machine.
     if tune is None:
         tune = recipe is None or (isinstance(recipe, str) and recipe in RECIPES)

@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from torch import Tensor
+
 from phosphene import files
 from phosphene.networks.count import parameters
-from phosphene.store import card, model
+from phosphene.networks.lora import Adapted
+from phosphene.store import adapter, card, model
 from phosphene.training import assemble, checkpoint
 from phosphene.training.folder import RunFolder
 from phosphene.training.trainer import Trainer
@@ -17,25 +20,55 @@ def save(trainer: Trainer, folder: RunFolder) -> None:
     checkpoint.save(folder.state, trainer.step, trainer.tensors(), trainer.facts())
     shipped, *lengths = trainer.recipe.training.ema
     others = {length: trainer.averages.weights(length) for length in lengths}
-    said = header(trainer, trainer.step)
-    model.save(
-        folder.model, said, trainer.config, trainer.averages.weights(shipped), words(trainer, said), others
-    )
+    write(trainer, folder.model, header(trainer, trainer.step), trainer.averages.weights(shipped), others)
 
 
 def save_best(trainer: Trainer, folder: RunFolder, step: int, measured: Mapping[str, float]) -> None:
     """The model that was measured after so many steps: the averaged weights that the shadow holds."""
-    weights = trainer.shadow.network.state_dict()
     said = header(trainer, step, measured)
     said = said.model_copy(update={"ema": said.ema[:1]})
-    model.save(folder.best, said, trainer.config, weights, words(trainer, said))
+    write(trainer, folder.best, said, trainer.shadow.network.state_dict())
+
+
+def write(
+    trainer: Trainer,
+    folder: Path,
+    said: model.Header,
+    weights: Mapping[str, Tensor],
+    others: Mapping[float, Mapping[str, Tensor]] | None = None,
+) -> None:
+    """What a run makes: a model; or an adapter, of the first length alone, where only a change is learned."""
+    learns = trainer.network
+    if not isinstance(learns, Adapted):
+        model.save(folder, said, trainer.config, weights, words(trainer, said), others)
+        return
+    base = trainer.recipe.base
+    assert base.model is not None
+    assert base.fingerprint is not None
+    assert base.rank is not None
+    adapts = adapter.AdapterHeader(
+        base=Path(base.model).name,
+        fingerprint=base.fingerprint,
+        rank=base.rank,
+        alpha=base.alpha,
+        size=said.size,
+        channels=said.channels,
+        ema=said.ema[0],
+        provenance=said.provenance,
+    )
+    card_ = card.of_adapter(adapts, trainer.recipe, len(trainer.dataset.pictures), parameters(learns))
+    adapter.save(folder, adapts, learns.named(weights), card_)
 
 
 def best(folder: RunFolder) -> tuple[int, Mapping[str, float]] | None:
     """The step of the best model so far, and what was measured of it; None where there is none."""
-    if not (files.standing(folder.best) / model.CONFIG).is_file():
+    place = files.standing(folder.best)
+    if (place / adapter.CONFIG).is_file():
+        origin = adapter.read_header(place).provenance
+    elif (place / model.CONFIG).is_file():
+        origin = model.read_header(place).provenance
+    else:
         return None
-    origin = model.read_header(folder.best).provenance
     return None if origin is None else (origin.step, origin.measured)
 
 

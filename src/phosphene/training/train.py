@@ -14,8 +14,8 @@ from phosphene.data.sources import everywhere, there
 from phosphene.families.device import choose_device
 from phosphene.files import sweep
 from phosphene.networks.count import parameters
-from phosphene.recipes.settings import AUTO, Recipe, changed
-from phosphene.training import assemble, checkpoint, held_out, metrics
+from phosphene.recipes.settings import AUTO, BaseSettings, Recipe, changed
+from phosphene.training import assemble, base, checkpoint, held_out, metrics
 from phosphene.training.board import Board, missing
 from phosphene.training.folder import RunFolder, create, refuse_to_overwrite
 from phosphene.training.horizon import CHECKPOINT
@@ -132,7 +132,7 @@ def resume(
 
     A run that was killed before its first checkpoint begins again: step 0 is a function of the recipe.
     changes: settings of the run's end, such as {"training.images": 2_000_000}, to train longer; or
-    data.source, where the same pictures are now.
+    data.source and base.model, where the same pictures, and the model that the run began from, are now.
     Raises ValueError if there is no run, all its checkpoints are damaged, or the data is not the same.
     """
     folder, chosen = RunFolder(root), choose_device(device)
@@ -195,9 +195,13 @@ def build(recipe: Recipe, data: Dataset, device: torch.device, team: Workers) ->
     """The trainer of a recipe on a data set. Raises ValueError for what does not fit together."""
     recipe = settled(recipe, data).recipe
     task = assemble.task(recipe, data, device)
-    width = 0 if task.text is None else task.text.width
-    config = assemble.network_config(recipe, data.size, data.channels, len(task.classes), width)
-    return Trainer(recipe, data, assemble.family(recipe, config), task, device, team)
+    if recipe.base != BaseSettings():
+        family = base.family(recipe, base.read(recipe.base), task)
+    else:
+        width = 0 if task.text is None else task.text.width
+        config = assemble.network_config(recipe, data.size, data.channels, len(task.classes), width)
+        family = assemble.family(recipe, config)
+    return Trainer(recipe, data, family, task, device, team)
 
 
 def fit(trainer: Trainer, folder: RunFolder, watcher: Watcher) -> Outcome:

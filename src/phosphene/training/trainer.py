@@ -296,11 +296,16 @@ class Trainer:
         key = Key(torch.zeros_like(rows.numbers), rows.numbers)
         return Batch(rows.values, self.task.known(rows, key), key, 0, len(numbers))
 
+    def frozen(self) -> dict[str, Tensor]:
+        """The weights that are not learned: those of the model that the run began from."""
+        return {name: w.detach() for name, w in self.network.named_parameters() if not w.requires_grad}
+
     def tensors(self) -> dict[str, Tensor]:
-        """All tensors that a resumed run needs."""
-        weights = dict(self.network.named_parameters())
+        """All tensors that a resumed run needs, besides those that never change."""
+        weights, frozen = dict(self.network.named_parameters()), self.frozen()
+        learned = {name: w.detach() for name, w in self.network.state_dict().items() if name not in frozen}
         groups = {
-            "network": {name: value.detach() for name, value in self.network.state_dict().items()},
+            "network": learned,
             "ema": self.averages.export_state(),
             "optimizer": optimizer.export_state(self.optimizers, weights),
         }
@@ -331,7 +336,7 @@ class Trainer:
         for name, value in tensors.items():
             group, _, rest = name.partition("/")
             groups[group][rest] = value
-        self.network.load_state_dict(groups["network"])
+        self.network.load_state_dict(self.frozen() | groups["network"])
         self.averages.import_state(groups["ema"])
         optimizer.import_state(self.optimizers, dict(self.network.named_parameters()), groups["optimizer"])
         self.step, self.elapsed = step, facts["elapsed"]
