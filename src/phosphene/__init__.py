@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from phosphene.version import __version__
 
 if TYPE_CHECKING:
-    from phosphene.api import compare, doctor, evaluate, make_data, report, train, tune
+    from phosphene.api import adapt, compare, doctor, evaluate, make_data, report, train, tune
+    from phosphene.families.adapting import merge
     from phosphene.families.asked import Asked
     from phosphene.families.generator import Generator, load
     from phosphene.families.sampled import Sampled
@@ -30,6 +31,7 @@ __all__ = [
     "Recipe",
     "Sampled",
     "__version__",
+    "adapt",
     "choose_ema",
     "compare",
     "doctor",
@@ -37,6 +39,7 @@ __all__ = [
     "explain",
     "load",
     "make_data",
+    "merge",
     "report",
     "train",
     "tune",
@@ -44,7 +47,9 @@ __all__ = [
 
 _HOMES = {
     "choose_ema": "phosphene.training.lengths",
+    "adapt": "phosphene.api",
     "make_data": "phosphene.api",
+    "merge": "phosphene.families.adapting",
     "train": "phosphene.api",
     "tune": "phosphene.api",
     "compare": "phosphene.api",

@@ -10,6 +10,7 @@ from phosphene.cli.display import Display
 from phosphene.data.doctor.result import Diagnosis
 from phosphene.families.generator import Generator, load
 from phosphene.recipes.settings import Recipe
+from phosphene.training import options
 from phosphene.training.options import run, tuned
 from phosphene.training.train import Watcher
 from phosphene.training.tune import Tuned
@@ -36,6 +37,7 @@ def train(
     threads: int | None = None,
     precision: str | None = None,
     tune: bool | None = None,
+    base: str | Path | None = None,
     progress: bool = True,
 ) -> Generator:
     """Trains a generator on pictures and returns it; everything is kept in a run folder.
@@ -51,6 +53,8 @@ def train(
     precision: of products and convolutions, auto, fp32, bf16 or fp16; weights are float32 always.
     tune: with a budget, measure first which batch and width suit the machine and the time; what is given here
     stays. By default so for recipes by name.
+    base: a run or model whose weights are trained further, instead of fresh ones; it decides the network, the
+    size, channels and classes of pictures, and the text encoder. The recipe is then fine-tune by default.
     progress: show it. Ctrl-C and SIGTERM save the run, which is then said; `resume` goes on with it.
 
     Raises ValueError with one line for whatever cannot be trained, before anything is lost.
@@ -71,6 +75,57 @@ def train(
         threads=threads,
         precision=precision,
         tune=tune,
+        base=base,
+        watcher=Display() if progress else Watcher(),
+    )
+    if progress and outcome.first and not outcome.finished:
+        show.trained(outcome)
+    return load(outcome.folder.root, device)
+
+
+def adapt(
+    model: str | Path,
+    pictures: str | Path,
+    *,
+    out: str | Path | None = None,
+    rank: int | None = None,
+    budget: str | float | None = None,
+    images: int | None = None,
+    seed: int | None = None,
+    batch: int | None = None,
+    recipe: str | Path | Recipe | None = None,
+    settings: Mapping[str, Any] | None = None,
+    force: bool = False,
+    device: str = "auto",
+    threads: int | None = None,
+    precision: str | None = None,
+    progress: bool = True,
+) -> Generator:
+    """Adapts a model to a handful of pictures by a low-rank change of its weights (LoRA), and returns it with
+    the change. The model stays as it is: `load(model, adapters={out: 0.5})` takes half of the change.
+
+    model: a run's folder or name, a model folder, or one of diffusers. pictures: as data in `train`, brought
+    to the model's size and channels; sub-folders must be named as its classes. out: the adapter's folder,
+    runs/NAME by default; `train(resume=out)` goes on. rank: of each weight's change, 8 by default. budget: 3m
+    by default, or images. recipe: lora, or another that has base.rank. The rest as in `train`.
+
+    Raises ValueError with one line for whatever cannot be trained, before anything is lost.
+    """
+    outcome = options.adapt(
+        model,
+        pictures,
+        out=out,
+        rank=rank,
+        budget=budget,
+        images=images,
+        seed=seed,
+        batch=batch,
+        recipe=recipe,
+        settings=settings,
+        force=force,
+        device=device,
+        threads=threads,
+        precision=precision,
         watcher=Display() if progress else Watcher(),
     )
     if progress and outcome.first and not outcome.finished:

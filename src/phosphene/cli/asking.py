@@ -1,7 +1,10 @@
 """The options that every command has which asks a model for pictures, and what is done with them, once."""
 
 import inspect
-from collections.abc import Callable
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-LOADING = ("device", "ema", "precision", "best", "text")
+LOADING = ("device", "ema", "precision", "best", "text", "adapters")
 BESIDE = ("out", "threads", "quiet")
 
 RUN = typer.Argument(help="A run's folder or name, or a model folder.", show_default=False)
@@ -69,6 +72,12 @@ def _options(
     text: Annotated[
         str | None, typer.Option(help="Where its text encoder is now.", show_default="where it was")
     ] = None,
+    adapters: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--adapter", help="Of phosphene adapt, PLACE or PLACE:0.5; several add up.", show_default="none"
+        ),
+    ] = None,
     device: Device = "auto",
     threads: Threads = None,
     precision: Precision = None,
@@ -89,12 +98,16 @@ class Asking:
     def load(self, run: str | None, like: Path | None = None) -> "Generator":
         """The model that is asked: of a run, or the one that made a picture."""
         from phosphene.families import generator
+        from phosphene.families.adapting import parsed
         from phosphene.families.device import use_threads
 
         use_threads(self.said["threads"])
         loading = {name: self.said[name] for name in LOADING if self.said[name] is not None}
+        if "adapters" in loading:
+            loading["adapters"] = parsed(loading["adapters"])
         if run is not None:
-            return generator.load(run, **loading)
+            with plainly_warned():
+                return generator.load(run, **loading)
         if like is None:
             raise ValueError("RUN: give a run's folder, its name or a model folder (or --like PICTURE.png)")
         del loading["best"]  # the picture says which
@@ -113,6 +126,17 @@ class Asking:
         with show.sampling(self.said["quiet"]) as watch:
             pictures = question(cast("Options", {**how, "watch": watch}))
         show.written(pictures.save(self.said["out"] or fresh_folder(asked, pictures)))
+
+
+@contextmanager
+def plainly_warned() -> Iterator[None]:
+    """Warnings of adapters are one line on stderr."""
+    from phosphene.families.adapting import AnotherBase
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", AnotherBase)
+        warnings.showwarning = lambda message, *_, **__: print(f"phosphene: {message}", file=sys.stderr)
+        yield
 
 
 def asking(command: Callable[..., None]) -> Callable[..., None]:

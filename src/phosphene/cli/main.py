@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from phosphene.cli.adapt import adapt, merge
 from phosphene.cli.doctor import doctor
 from phosphene.cli.ema import ema
 from phosphene.cli.evaluate import compare, evaluate, report
@@ -74,6 +75,8 @@ def version(asked: bool | None) -> None:
 
 app.command()(train)
 app.command()(tune)
+app.command()(adapt)
+app.command()(merge)
 app.command()(sample)
 app.command("data")(make_data)
 app.command()(doctor)

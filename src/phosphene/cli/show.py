@@ -24,10 +24,26 @@ out = Console(highlight=False)
 def trained(outcome: "Outcome") -> None:
     """What was written, and what to type next."""
     root = outcome.folder.root
-    if outcome.finished:
+    base = outcome.folder.read_recipe().base
+    if base.rank is not None:
+        adapted(outcome, str(base.model))
+    elif outcome.finished:
         lines(f"model in {outcome.folder.model}", f"next: phosphene sample {root} -n 64")
     else:
         lines(f"to go on: phosphene train --resume {root}", f"to look:  phosphene sample {root} -n 64")
+
+
+def adapted(outcome: "Outcome", model: str) -> None:
+    """What was written, and what to type next."""
+    root = outcome.folder.root
+    if outcome.finished:
+        lines(f"adapter in {outcome.folder.model}")
+    else:
+        lines(f"to go on: phosphene train --resume {root}")
+    lines(
+        f"next: phosphene sample {model} --adapter {root} -n 16",
+        f"      phosphene sample {model} --adapter {root}:0.5 -n 16",
+    )
 
 
 def demo(result: "Demo") -> None:

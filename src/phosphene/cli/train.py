@@ -34,6 +34,10 @@ def train(
         list[str] | None,
         typer.Option("--set", help="Any value of the recipe: section.field=value.", show_default=False),
     ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option("--from", "--base", help="Begin from this run or model.", show_default="fresh weights"),
+    ] = None,
     resume: Annotated[
         Path | None, typer.Option(help="Go on with this run instead.", show_default=False)
     ] = None,
@@ -51,7 +55,7 @@ def train(
 ) -> None:
     """Train a generator on a folder of pictures.
 
-    Class sub-folders become labels. Ctrl-C saves; --resume RUN goes on.
+    Class sub-folders become labels. Ctrl-C saves; --resume RUN goes on. --from MODEL trains one further.
     """
     from phosphene.cli import show
     from phosphene.cli.display import Display
@@ -75,6 +79,7 @@ def train(
         threads=threads,
         precision=precision,
         tune=tune,
+        base=base,
         watcher=Watcher() if quiet else Display(),
     )
     if outcome.first:

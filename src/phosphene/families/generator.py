@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Unpack
 
 from phosphene import files
+from phosphene.families.adapting import Adapters
 from phosphene.families.around import PLAIN, Around
+from phosphene.families.like import applied
 from phosphene.families.like import read as read_like
 from phosphene.families.making import asking
 from phosphene.families.options import Options, given, numbered
@@ -73,16 +75,20 @@ def load(
     precision: str = "auto",
     best: bool = False,
     text: Path | str | None = None,
+    adapters: Adapters | None = None,
 ) -> Generator:
-    """The generator of a run or model folder, or of diffusers' folder of a UNet2DModel or its pipeline.
+    """The generator of a run or model folder, or of diffusers' folder of a UNet2DModel or its pipeline; of a
+    run of `phosphene.adapt`, its model with the adapter.
 
     ema: the length of an average of the weights; None takes the one that was trained to be shipped.
     precision: of products and convolutions, auto, fp32, bf16 or fp16; sums and solvers are float32 always.
     best: of a run, the model that measured best in training instead of the last one.
     text: where the text encoder is now that the model was trained with, if it has moved.
+    adapters: of the model, each with how much of it, {"runs/ink": 1, "runs/snow": 0.5}; they add up. One that
+    was learned on other weights of the same shape is warned of.
     Raises ValueError for what is not one, or is damaged, and for a length that it does not hold.
     """
-    return Generator.load(place, device, ema, precision, best, text)
+    return Generator.load(place, device, ema, precision, best, text, adapters)
 
 
 def load_like(
@@ -91,15 +97,18 @@ def load_like(
     ema: float | None = None,
     precision: str = "auto",
     text: str | None = None,
+    adapters: Adapters | None = None,
 ) -> Generator:
-    """The generator that made a picture, by the place and the average that the picture names."""
+    """The generator that made a picture, by the place, average and adapters that the picture names."""
     said = read_settings(picture)
     place, length = said.get("run"), said.get("ema") if ema is None else ema
     if not isinstance(place, str):
         raise ValueError(f"like {picture}: it does not say which run made it; give the run too")
     if not isinstance(length, float | None):
         raise ValueError(f"like {picture}: ema {length!r}: a number is accepted")
-    return load(place, device, length, precision, text=text)
+    if adapters is None:
+        adapters = {one.place: one.weight for one in applied(said, picture)}
+    return load(place, device, length, precision, text=text, adapters=adapters)
 
 
 def fresh_folder(generator: Generator, made: Sampled) -> Path:

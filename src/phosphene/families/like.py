@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from phosphene.families.asked import Asked
 from phosphene.pictures.embedded import read_settings
 from phosphene.recipes.settings import Settings, first_line
-from phosphene.store.model import Model
+from phosphene.store.model import Applied, Model
 from phosphene.tasks.request import Request
 from phosphene.version import __version__
 
@@ -38,13 +38,24 @@ def settings(
     weaker: Mapping[str, Any],
 ) -> dict[str, Any]:
     """What the file of a picture says. weaker: the fields of autoguidance, if it was used."""
-    made = {"ema": model.ema, "seed": seed, "picture": picture, **vars(request), **weaker, **asked.describe()}
+    adapters = [one._asdict() for one in model.adapters] or None
+    made = {"ema": model.ema, "adapters": adapters, "seed": seed, "picture": picture}
+    made |= {**vars(request), **weaker, **asked.describe()}
     return {
         "phosphene": __version__,
         "model": model.fingerprint,
         "run": str(folder),
         **{name: value for name, value in made.items() if value is not None},
     }
+
+
+def applied(given: Mapping[str, Any], path: Path) -> tuple[Applied, ...]:
+    """The adapters that a picture's settings name."""
+    try:
+        adapters = json.dumps(given.get("adapters", []))
+        return TypeAdapter(tuple[Applied, ...]).validate_json(adapters)
+    except ValidationError as error:
+        raise ValueError(f"like {path}: adapters: {first_line(error)}") from None
 
 
 def read(path: Path, model: Model, folder: Path) -> tuple[Made, Asked]:
@@ -54,6 +65,9 @@ def read(path: Path, model: Model, folder: Path) -> tuple[Made, Asked]:
         raise ValueError(
             f"like {path}: made with ema {given.get('ema')}, not {model.ema}; load the model with it"
         )
+    if (theirs := applied(given, path)) != model.adapters:
+        words = " ".join(f"{one.place}:{one.weight:g}" for one in theirs) or "none"
+        raise ValueError(f"like {path}: made with other adapters, {words}; load the model with those")
     if given.get("model") != model.fingerprint:
         raise ValueError(f"like {path}: made by another model ({given.get('run')}), not by {folder}")
     names = [field.name for field in fields(Asked)]

@@ -148,7 +148,8 @@ def weaker_than(ready: Ready, named: Path | str | float | None) -> Weaker:
     assert named is not None
     shorter = isinstance(named, int | float)
     place, length = (ready.folder, float(named)) if shorter else (named, None)
-    found = Ready.load(place, str(ready.device), length, ready.wanted, text=ready.text)
+    adapters = {one.place: one.weight for one in ready.model.adapters} if shorter else None
+    found = Ready.load(place, str(ready.device), length, ready.wanted, text=ready.text, adapters=adapters)
     own, other = ready.model.header, found.model.header
     for field in ("size", "channels", "classes", "text"):
         if getattr(own, field) != getattr(other, field):

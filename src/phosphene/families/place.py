@@ -4,9 +4,22 @@ from pathlib import Path
 
 from phosphene import files
 from phosphene.store import model, pipeline
+from phosphene.store.model import Model
 
 BEST = "best"
 """The folder of a run in which training keeps the model that measured best."""
+
+
+def read(folder: Path, ema: float | None = None) -> Model:
+    """The model in a folder that `find_model` found.
+
+    Raises ValueError for one that is damaged, and for a length that it does not hold.
+    """
+    if not pipeline.is_unet(folder):
+        return model.load(folder, ema)
+    if ema is not None:
+        raise ValueError(f"ema {ema}: {folder} is a model of diffusers, of one set of weights; leave it out")
+    return pipeline.load(folder)
 
 
 def find_model(place: Path | str, best: bool = False) -> Path:

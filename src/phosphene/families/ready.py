@@ -9,15 +9,16 @@ from typing import TypeVar, get_args
 import torch
 from torch import nn
 
+from phosphene.families.adapting import Adapters, adapted, base_of, find_adapter
 from phosphene.families.asked import Asked, known
 from phosphene.families.compiled import faster
 from phosphene.families.device import Asking, choose_device, made_ready
 from phosphene.families.diffusion import Diffusion
-from phosphene.families.place import find_model
+from phosphene.families.place import find_model, read
 from phosphene.families.precision import Precision, choose_precision
 from phosphene.networks.build import narrowest
 from phosphene.recipes.settings import PrecisionName
-from phosphene.store import model, pipeline, text_encoder
+from phosphene.store import model, text_encoder
 from phosphene.tasks.request import NOTHING
 from phosphene.tasks.task import Task
 from phosphene.tasks.text import Text
@@ -47,19 +48,16 @@ class Ready:
         precision: str = "auto",
         best: bool = False,
         text: Path | str | None = None,
+        adapters: Adapters | None = None,
     ) -> R:
         """See `phosphene.load`."""
         known("precision", precision, get_args(PrecisionName))
+        adapters = adapters or {}
+        if (own := find_adapter(place, best)) is not None:
+            place, best, adapters = base_of(own), False, {own: 1.0, **adapters}
         folder = find_model(place, best)
-        if not pipeline.is_unet(folder):
-            there = None if text is None else str(text)
-            found = cls(model.load(folder, ema), folder, choose_device(device), precision, there)
-        elif ema is not None:
-            raise ValueError(
-                f"ema {ema}: {folder} is a model of diffusers, of one set of weights; leave it out"
-            )
-        else:
-            found = cls(pipeline.load(folder), folder, choose_device(device), precision)
+        there = None if text is None else str(text)
+        found = cls(adapted(read(folder, ema), adapters), folder, choose_device(device), precision, there)
         assert found.precision  # one that is not to be had here is said now
         return found
 

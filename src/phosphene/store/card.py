@@ -89,10 +89,15 @@ of the model and of the training pictures apply to what is made with it.
 """
 
 
+def _name(folder: Path) -> str:
+    """Of a folder, or of its run's."""
+    return folder.absolute().parent.name if folder.name in ("model", "best") else folder.name
+
+
 def of_merged(model: Model, base: str) -> str:
     """Markdown, of a model into which adapters were merged."""
     rows = "\n".join(
-        f"| {Path(one.place).name} | {one.weight:g} | `{one.fingerprint[:16]}` |" for one in model.adapters
+        f"| {_name(Path(one.place))} | {one.weight:g} | `{one.fingerprint[:16]}` |" for one in model.adapters
     )
     size, channels = model.header.size, MODES[model.header.channels]
     return f"""---

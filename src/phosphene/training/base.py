@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from phosphene.families import place
 from phosphene.families.diffusion import Diffusion
 from phosphene.families.place import find_model
 from phosphene.networks.build import Config, build
@@ -25,7 +26,6 @@ from phosphene.recipes.settings import (
     UNetSettings,
     changed,
 )
-from phosphene.store import model, pipeline
 from phosphene.store.model import Model
 from phosphene.tasks.task import Task
 
@@ -39,8 +39,7 @@ def read(base: BaseSettings) -> Model:
     """The model that training begins from. Raises ValueError where there is none, or another than it was."""
     if base.model is None:
         raise ValueError("base.model: this recipe adapts a model that exists; say which: --from MODEL")
-    folder = find_model(base.model)
-    found = pipeline.load(folder) if pipeline.is_unet(folder) else model.load(folder)
+    found = place.read(find_model(base.model))
     if base.fingerprint not in (None, found.fingerprint):
         raise ValueError(
             f"base.model {base.model}: its weights are {found.fingerprint[:16]}, the run began from "
@@ -54,14 +53,14 @@ def fitted(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
 
     Raises ValueError for a change of what the model decides.
     """
-    place = changes.get("base.model", recipe.base.model)
-    found = read(changed(recipe, {"base.model": place}).base)
+    given = changes.get("base.model", recipe.base.model)
+    found = read(changed(recipe, {"base.model": given}).base)
     header = found.header
     if header.channels not in MODES:
         raise ValueError(
-            f"base.model {place}: pictures of {header.channels} channels; accepted are 1, 3 and 4"
+            f"base.model {given}: pictures of {header.channels} channels; accepted are 1, 3 and 4"
         )
-    resolved = str(Path(find_model(str(place))).resolve())
+    resolved = str(Path(find_model(str(given))).resolve())
     sections = {
         "network": words(found.config, header.size),
         "diffusion": header.diffusion,
@@ -83,7 +82,7 @@ def fitted(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
         section, field = name.split(".")
         before, after = (getattr(getattr(of, section), field, None) for of in (theirs, wanted))
         if before != after and not (name == "data.text" and header.text is not None):
-            raise ValueError(f"{name} {after}: the model {place} decides, it is {before}; leave it out")
+            raise ValueError(f"{name} {after}: the model {given} decides, it is {before}; leave it out")
     return wanted
 
 

@@ -13,7 +13,7 @@ from phosphene.data.dataset import Dataset, Report
 from phosphene.data.sources import short
 from phosphene.families.asked import known
 from phosphene.families.device import choose_device, use_threads
-from phosphene.recipes.presets import FINE_TUNE, RECIPES
+from phosphene.recipes.presets import FINE_TUNE, LORA, RECIPES
 from phosphene.recipes.settings import BaseSettings, Recipe, changed, from_toml
 from phosphene.training import tune as tuning
 from phosphene.training.base import fitted
@@ -94,6 +94,47 @@ def run(
     if tune and chosen.training.budget is not None:
         adapt = partial(adapted, fixed=tuple(changes))
     return start(chosen, place, force, device, watcher, adapt)
+
+
+def adapt(
+    model: str | Path,
+    pictures: str | Path,
+    *,
+    out: str | Path | None,
+    rank: int | None,
+    budget: str | float | None,
+    images: int | None,
+    seed: int | None,
+    batch: int | None,
+    recipe: str | Path | Recipe | None,
+    settings: Mapping[str, Any] | None,
+    force: bool,
+    device: str,
+    threads: int | None,
+    precision: str | None,
+    watcher: Watcher,
+) -> Outcome:
+    """What `phosphene.adapt` does (its words stand there), with how it ended."""
+    named = {} if rank is None else {"base.rank": rank}
+    return run(
+        pictures,
+        out=out,
+        recipe=LORA.name if recipe is None else recipe,
+        size=None,
+        budget=budget,
+        images=images,
+        seed=seed,
+        batch=batch,
+        settings=named | dict(settings or {}),
+        resume=None,
+        force=force,
+        device=device,
+        threads=threads,
+        precision=precision,
+        tune=None,
+        base=model,
+        watcher=watcher,
+    )
 
 
 def adapted(recipe: Recipe, data: Dataset, device: torch.device, fixed: tuple[str, ...]) -> Adapted:
