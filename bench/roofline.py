@@ -11,8 +11,9 @@ import torch
 from torch.nn import functional
 
 from bench.side_by_side import take_turns, write
-from phosphene.kernels.convolution import conv3x3, pack
+from phosphene.kernels.convolution import conv3x3
 from phosphene.kernels.library import keep_buffers
+from phosphene.kernels.winograd import pack
 from phosphene.networks.layers import Norm
 
 Convolution = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]

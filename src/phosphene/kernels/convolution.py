@@ -1,26 +1,20 @@
-"""3x3 convolutions of float32 pictures on CPUs by Winograd's F(4x4, 3x3): a quarter of the products.
+"""Convolutions of pictures, by whichever operator suits: in bf16 by AMX, in float32 by Winograd's, torch's.
 
-Lavin & Gray 2016, "Fast algorithms for convolutional neural networks"; the formulas stand in winograd.cpp.
-Its error is a few units in the last place of float32. `torch.nn.functional.conv2d` is the plain twin, and
-what runs wherever this does not suit.
+What is added to the answer, and doubling of the picture that is read, cost no passes of their own where an
+operator of ours does it. torch's operators are the plain twins.
 """
 
-import ctypes
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from phosphene.kernels import products
-from phosphene.kernels.library import built, library, pointer
+from phosphene.kernels import amx, winograd
+from phosphene.kernels.amx import DOUBLED, HALF, HALF_BELOW, SAME
 
-PLACES, LANES = 36, 8
-WORKSPACE = 2 * 2**20  # bytes of transformed tiles at a time: they stay in the cache,
-LEAST = 96  # but so many tiles at least, against which the weights are read once.
-FEWEST_IN_TRAINING = 16  # tiles: with fewer, transforming the weights at every step costs more than is saved
+Pack = Callable[[Tensor], Tensor]
 
 
 def conv3x3(
@@ -29,155 +23,57 @@ def conv3x3(
     bias: Float[Tensor, " out"] | None,
     packed: Tensor | None = None,
     told: Float[Tensor, "b out"] | None = None,
-    rest: Float[Tensor, "b out h w"] | None = None,
+    rest: Float[Tensor, "b out h2 w2"] | None = None,
+    twice: bool = False,
+) -> Float[Tensor, "b out h2 w2"]:
+    """Stride 1, a border of zeros. told is added to every pixel of a row, and rest.
+
+    packed: what `packer` makes of the weight, if the caller keeps it; not for training.
+    twice: every pixel of x is repeated first, to twice the height and width.
+    """
+    if amx.suits(x, weight) and not (twice and torch.is_grad_enabled()):
+        return amx.convolution(x, weight, bias, DOUBLED if twice else SAME, packed, told, rest)
+    x = functional.interpolate(x, scale_factor=2, mode="nearest") if twice else x
+    if amx.suits(x, weight):
+        return amx.convolution(x, weight, bias, SAME, packed, told, rest)
+    if winograd.suits(x, weight, packed is not None):
+        return winograd.convolution(x, weight, bias, packed, told, rest)
+    y = functional.conv2d(x, weight, bias, padding=1)
+    y = y if told is None else y + told[:, :, None, None]
+    return y if rest is None else rest + y
+
+
+def conv1x1(
+    x: Float[Tensor, "b c h w"],
+    weight: Float[Tensor, "out c 1 1"],
+    bias: Float[Tensor, " out"] | None,
+    packed: Tensor | None = None,
 ) -> Float[Tensor, "b out h w"]:
-    """Stride 1, a border of zeros. told is added to every pixel of a row, and rest, without further passes.
-
-    packed: `pack(weight)`, if the caller keeps it; not for training.
-    """
-    if not suits(x, weight, 1 if packed is not None else FEWEST_IN_TRAINING):
-        if products.suits(x):
-            y = products.conv3x3(x, weight, bias)
-        else:
-            y = functional.conv2d(x, weight, bias, padding=1)
-        y = y if told is None else y + told[:, :, None, None]
-        return y if rest is None else rest + y
-    x = x.contiguous(memory_format=torch.channels_last)
-    told = None if told is None else told.float().contiguous()
-    rest = None if rest is None else rest.float().contiguous(memory_format=torch.channels_last)
-    if torch.is_grad_enabled():
-        return _Convolution.apply(x, weight, bias, told, rest)
-    return _forward(x, pack(weight) if packed is None else packed, bias, told, rest, len(weight))
+    """The same linear map at every pixel."""
+    if not amx.suits(x, weight):
+        return functional.conv2d(x, weight, bias)
+    pixels = x.permute(0, 2, 3, 1).flatten(1, 2)
+    y = amx.linear(pixels, weight, bias, packed)
+    return y.unflatten(1, x.shape[2:]).permute(0, 3, 1, 2)
 
 
-def suits(x: Tensor, weight: Tensor, fewest: int = 1) -> bool:
-    """Whether it is faster and possible: float32 on a CPU, whole vectors of channels, enough tiles."""
-    return (
-        x.device.type == "cpu"
-        and x.dtype == weight.dtype == torch.float32
-        and not torch.is_autocast_enabled("cpu")
-        and weight.shape[0] % LANES == weight.shape[1] % LANES == 0
-        and _tiles(x) >= fewest
-        and library() is not None
-    )
+def conv_half(
+    x: Float[Tensor, "b c h w"],
+    weight: Float[Tensor, "out c 3 3"],
+    bias: Float[Tensor, " out"] | None,
+    below: bool,
+    packed: Tensor | None = None,
+) -> Float[Tensor, "b out h2 w2"]:
+    """3x3 with stride 2 and a border of zeros: all around, or only below and to the right."""
+    if amx.suits(x, weight) and not torch.is_grad_enabled() and x.shape[2] % 2 == x.shape[3] % 2 == 0:
+        return amx.convolution(x, weight, bias, HALF_BELOW if below else HALF, packed)
+    x = functional.pad(x, (0, 1, 0, 1)) if below else x
+    return functional.conv2d(x, weight, bias, stride=2, padding=0 if below else 1)
 
 
-def pack(weight: Float[Tensor, "out c 3 3"], turned: bool = False) -> Float[Tensor, " u"]:
-    """G g G' of every 3x3 filter, in the order in which it is read.
-
-    turned: of the convolution that takes the gradient of the outputs to that of the inputs.
-    """
-    operators = built().library
-    assert operators is not None
-    pitch = list(weight.stride())
-    outputs, inputs = weight.shape[:2]
-    if turned:
-        outputs, inputs = inputs, outputs
-        pitch[0], pitch[1] = pitch[1], pitch[0]
-    u = weight.new_empty(operators.winograd_weights_size(inputs, outputs))
-    operators.winograd_weights(
-        pointer(weight),
-        (ctypes.c_int64 * 4)(*pitch),
-        turned,
-        inputs,
-        outputs,
-        pointer(u),
-        torch.get_num_threads(),
-    )
-    return u
-
-
-def _tiles(x: Tensor) -> int:
-    rows, _, height, width = x.shape
-    return rows * -(-height // 4) * -(-width // 4)
-
-
-def _chunk(x: Tensor, channels: int) -> int:
-    """Tiles at a time, of which `channels` are kept in all."""
-    most = WORKSPACE // (4 * PLACES * channels)
-    return max(1, min(_tiles(x), max(LEAST, most // 6 * 6)))
-
-
-def _forward(
-    x: Tensor, packed: Tensor, bias: Tensor | None, told: Tensor | None, rest: Tensor | None, outputs: int
-) -> Tensor:
-    operators = built().library
-    assert operators is not None
-    rows, inputs, height, width = x.shape
-    chunk = _chunk(x, inputs + outputs)
-    y = torch.empty((rows, outputs, height, width), memory_format=torch.channels_last)
-    work = torch.empty(operators.winograd_work_size(inputs, outputs, chunk, False))
-    operators.winograd_forward(
-        pointer(x),
-        pointer(packed),
-        pointer(bias),
-        pointer(told),
-        pointer(rest),
-        pointer(y),
-        rows,
-        height,
-        width,
-        inputs,
-        outputs,
-        pointer(work),
-        chunk,
-        torch.get_num_threads(),
-    )
-    return y
-
-
-def _weight_gradient(
-    x: Tensor, dy: Tensor, weight: Tensor, sums: bool
-) -> tuple[Tensor, Float[Tensor, "b out"] | None]:
-    """That of the weights, and the sums of dy over the pixels of each row."""
-    operators = built().library
-    assert operators is not None
-    rows, inputs, height, width = x.shape
-    outputs = len(weight)
-    chunk = _chunk(x, inputs + outputs)
-    dw = torch.empty_like(weight)
-    told = weight.new_empty(rows, operators.winograd_panels(outputs)) if sums else None
-    work = torch.empty(operators.winograd_work_size(inputs, outputs, chunk, True))
-    operators.winograd_weight_gradient(
-        pointer(x),
-        pointer(dy),
-        pointer(dw),
-        (ctypes.c_int64 * 4)(*dw.stride()),
-        pointer(told),
-        rows,
-        height,
-        width,
-        inputs,
-        outputs,
-        pointer(work),
-        chunk,
-        torch.get_num_threads(),
-    )
-    return dw, None if told is None else told[:, :outputs]
-
-
-class _Convolution(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, told: Tensor | None, rest: Tensor | None
-    ) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        return _forward(x, pack(weight), bias, told, rest, len(weight))
-
-    @staticmethod
-    @once_differentiable
-    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx: Any, *grad_outputs: Tensor
-    ) -> tuple[Tensor | None, ...]:
-        x, weight = ctx.saved_tensors
-        dy = grad_outputs[0].contiguous(memory_format=torch.channels_last)
-        of_x, of_weight, of_bias, of_told, of_rest = ctx.needs_input_grad
-        dx = dw = sums = None
-        if of_x:
-            dx = _forward(dy, pack(weight, turned=True), None, None, None, x.shape[1])
-        if of_weight:
-            dw, sums = _weight_gradient(x, dy, weight, of_bias or of_told)
-        elif of_bias or of_told:
-            sums = dy.sum((2, 3))
-        db = sums.sum(0) if of_bias and sums is not None else None
-        return dx, dw, db, sums if of_told else None, dy if of_rest else None
+def packer(x: Tensor, weight: Tensor) -> Pack | None:
+    """How the weight of a convolution or a linear map of x is packed outside of training; None: it is not."""
+    if amx.suits(x, weight):
+        return amx.pack
+    whole = weight.shape[2:] == (3, 3) and winograd.suits(x, weight, kept=True)
+    return winograd.pack if whole else None

@@ -14,12 +14,12 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -46,6 +46,16 @@ SIGNATURES = {
     "winograd_weights": (F, ctypes.POINTER(N), S, N, N, F, S),
     "winograd_forward": (F, F, F, F, F, F, N, N, N, N, N, F, N, S),
     "winograd_weight_gradient": (F, F, F, ctypes.POINTER(N), F, N, N, N, N, N, F, N, S),
+    "amx_ready": (),
+}
+# Only where this compiler knows the units, and the chip has them.
+TILES = {
+    "amx_weights_size": (N, N, N),
+    "amx_weights": (F, S, ctypes.POINTER(N), S, N, N, S, F, S),
+    "amx_work_size": (N, N, N, N, N, S, S, S, S, S),
+    "amx_convolution": (F, F, F, F, F, F, N, N, N, N, N, S, S, S, S, F, S),
+    "amx_gradient_size": (N, N, N, N, N, S),
+    "amx_weight_gradient": (F, F, F, ctypes.POINTER(N), F, N, N, N, N, N, S, F, S),
 }
 
 _plain: ContextVar[bool] = ContextVar("plain", default=False)
@@ -56,6 +66,7 @@ class Built(NamedTuple):
 
     library: ctypes.CDLL | None
     words: str
+    tiles: bool = False  # whether it has those for AMX, and may use it
 
 
 @contextmanager
@@ -73,6 +84,11 @@ def library() -> ctypes.CDLL | None:
     return None if _plain.get() else built().library
 
 
+def tiles() -> ctypes.CDLL | None:
+    """The operators, where they have those for AMX."""
+    return library() if built().tiles else None
+
+
 @cache
 def built() -> Built:
     """Compiles and loads, once a process. What fails is logged as one line."""
@@ -86,11 +102,19 @@ def built() -> Built:
             "no C++ operators (%s); everything works, some of it slower", words
         )
         return Built(None, words)
-    for name, arguments in SIGNATURES.items():
+    _declare(loaded, SIGNATURES)
+    loaded.amx_ready.restype = S
+    if not loaded.amx_ready():
+        return Built(loaded, "C++ operators, compiled for this CPU")
+    _declare(loaded, TILES)
+    return Built(loaded, "C++ operators, compiled for this CPU and its AMX units", tiles=True)
+
+
+def _declare(loaded: ctypes.CDLL, signatures: Mapping[str, Sequence[Any]]) -> None:
+    for name, arguments in signatures.items():
         function = getattr(loaded, name)
         function.argtypes = arguments
         function.restype = N if name.endswith(("_size", "_panels")) else None
-    return Built(loaded, "C++ operators, compiled for this CPU")
 
 
 def compiled() -> Path:

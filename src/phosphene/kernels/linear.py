@@ -10,13 +10,26 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from phosphene.kernels import amx
+
 FEWEST = 8 * 2**20  # multiplications
 
 
 def linear(
-    x: Float[Tensor, "b n c"], weight: Float[Tensor, "out c"], bias: Float[Tensor, " out"] | None
+    x: Float[Tensor, "b n c"],
+    weight: Float[Tensor, "out c"],
+    bias: Float[Tensor, " out"] | None,
+    packed: Tensor | None = None,
+    rest: Float[Tensor, "b n out"] | None = None,
 ) -> Float[Tensor, "b n out"]:
-    """x weight' + bias."""
+    """x weight' + bias + rest. packed: as `convolution.packer` packs, if the caller keeps it."""
+    if amx.suits(x, weight):
+        return amx.linear(x, weight, bias, packed, rest)
+    y = _linear(x, weight, bias)
+    return y if rest is None else rest + y
+
+
+def _linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     if not suits(x, weight):
         return functional.linear(x, weight, bias)
     # One line of a picture whose channels come last. Written as a view, so that no stride is left to guess.

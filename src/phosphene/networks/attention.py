@@ -34,6 +34,11 @@ def joined(x: Float[Tensor, "b heads n head_width"]) -> Float[Tensor, "b n width
     return x.transpose(1, 2).flatten(2)
 
 
+def pixels(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b hw c"]:
+    """A position for each pixel."""
+    return x.flatten(2).transpose(1, 2)
+
+
 class PixelAttention(nn.Module):
     """Every pixel attends to every pixel: x + out(attend(norm(x)))."""
 
@@ -45,10 +50,9 @@ class PixelAttention(nn.Module):
         self.out = zeroed(Linear(width, width))
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        pixels = self.norm(x).flatten(2).transpose(1, 2)
-        q, k, v = (heads(part, self.head_width) for part in self.qkv(pixels).chunk(3, dim=2))
-        answer = self.out(joined(attend(q, k, v)))
-        return x + answer.transpose(1, 2).unflatten(2, x.shape[2:])
+        q, k, v = (heads(part, self.head_width) for part in self.qkv(pixels(self.norm(x))).chunk(3, dim=2))
+        answer = self.out(joined(attend(q, k, v)), rest=pixels(x))
+        return answer.transpose(1, 2).unflatten(2, x.shape[2:])
 
 
 class CrossAttention(nn.Module):
@@ -77,5 +81,5 @@ class PixelCrossAttention(nn.Module):
         self.cross = CrossAttention(width, head_width, token_width)
 
     def forward(self, x: Float[Tensor, "b c h w"], tokens: Tokens) -> Float[Tensor, "b c h w"]:
-        answer = self.cross(self.norm(x).flatten(2).transpose(1, 2), tokens)
+        answer = self.cross(pixels(self.norm(x)), tokens)
         return x + answer.transpose(1, 2).unflatten(2, x.shape[2:])

@@ -10,11 +10,10 @@ The embedding comes with its SiLU applied, once for all blocks.
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional
 
 from phosphene.networks.attention import PixelAttention, PixelCrossAttention, zeroed
 from phosphene.networks.embedding import Tokens
-from phosphene.networks.layers import Conv3x3, Norm
+from phosphene.networks.layers import Conv1x1, Conv3x3, ConvHalf, Norm
 
 
 class Added(nn.Module):
@@ -60,7 +59,7 @@ class ResidualBlock(nn.Module):
         self.hear = hear
         self.dropout = nn.Dropout(dropout)
         self.last = zeroed(Conv3x3(out, out))
-        self.skip = nn.Identity() if width == out else nn.Conv2d(width, out, 1)
+        self.skip = nn.Identity() if width == out else Conv1x1(width, out)
 
     def forward(self, x: Float[Tensor, "b c h w"], e: Float[Tensor, "b e"]) -> Float[Tensor, "b out h w"]:
         h = self.first(self.norm(x, silu=True), told=self.hear.added(e))
@@ -98,11 +97,10 @@ class Down(nn.Module):
 
     def __init__(self, width: int, asymmetric: bool) -> None:
         super().__init__()
-        self.pad = nn.ZeroPad2d((0, 1, 0, 1)) if asymmetric else nn.Identity()
-        self.conv = nn.Conv2d(width, width, 3, stride=2, padding=0 if asymmetric else 1)
+        self.conv = ConvHalf(width, width, below=asymmetric)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
-        return self.conv(self.pad(x))
+        return self.conv(x)
 
 
 class Up(nn.Module):
@@ -113,7 +111,7 @@ class Up(nn.Module):
         self.conv = Conv3x3(width, width)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
-        return self.conv(functional.interpolate(x, scale_factor=2, mode="nearest"))
+        return self.conv(x, twice=True)
 
 
 class DownStage(nn.Module):

@@ -7,218 +7,250 @@
 //     dx = rstd (g dz - mean(g dz) - x_hat mean(g dz x_hat)),  the means over a group
 //
 // sums[0] = sum of dz and sums[1] = sum of dz x_hat over the pixels of a channel are what gamma, beta, scale
-// and shift need. A task is some whole groups of one row; the passes over it find it in the cache.
+// and shift need. Both ways go twice over the memory in its order: for sums by channel, then for the answer. Sums
+// are of runs of pixels, in float32, and runs are added up in float64. Runs are a function of the shape alone, so
+// that a picture's numbers depend neither on its batch nor on the threads.
 #include "vector.h"
 
+#include <algorithm>
 #include <cmath>
-#include <type_traits>
 #include <vector>
 
 namespace {
 
-constexpr int RUN = 256; // pixels summed in float32 before the sum goes to float64
+constexpr int64_t VALUES = 16384, MOST = 256; // of a run: about so many values, so many pixels at most
 
 struct Shape {
     int64_t rows, pixels, channels, groups;
-    // Channels of a task: whole groups and whole vectors, two cache lines of them if they divide. A function of
-    // the shape alone, so that a picture's numbers depend neither on its batch nor on the threads.
-    int64_t task() const {
-        int64_t width = channels / groups;
-        for (int64_t count = width; count < channels; count += width)
-            if (count >= 4 * LANES && count % LANES == 0 && channels % count == 0)
-                return count;
-        return channels;
+    int64_t width() const { return channels / groups; }
+    int64_t run() const { return std::clamp<int64_t>(VALUES / channels, 8, MOST); }
+    int64_t runs() const { return (pixels + run() - 1) / run(); }
+    int64_t end(int64_t number) const { return std::min(pixels, (number + 1) * run()); }
+};
+
+// sum(row, run) for every run, settle(row) when all runs of a row have been summed, then apply(row, run).
+template <class Sum, class Settle, class Apply>
+void twice(const Shape &s, int threads, Sum sum, Settle settle, Apply apply) {
+    if (s.rows >= 2 * threads) { // then a row may still be in the cache when it is read again
+#pragma omp parallel for num_threads(threads) schedule(dynamic)
+        for (int64_t row = 0; row < s.rows; row++) {
+            for (int64_t k = 0; k < s.runs(); k++)
+                sum(row, k);
+            settle(row);
+            for (int64_t k = 0; k < s.runs(); k++)
+                apply(row, k);
+        }
+        return;
+    }
+#pragma omp parallel num_threads(threads)
+    {
+#pragma omp for collapse(2) schedule(static)
+        for (int64_t row = 0; row < s.rows; row++)
+            for (int64_t k = 0; k < s.runs(); k++)
+                sum(row, k);
+#pragma omp for schedule(static)
+        for (int64_t row = 0; row < s.rows; row++)
+            settle(row);
+#pragma omp for collapse(2) schedule(static)
+        for (int64_t row = 0; row < s.rows; row++)
+            for (int64_t k = 0; k < s.runs(); k++)
+                apply(row, k);
+    }
+}
+
+// Two sums of each run and channel, which start at zero.
+class Sums {
+    Shape s;
+    std::vector<float> parts;
+
+  public:
+    explicit Sums(const Shape &s) : s(s), parts(s.rows * s.runs() * 2 * s.channels) {}
+    float *of(int64_t row, int64_t run) { return &parts[(row * s.runs() + run) * 2 * s.channels]; }
+    double total(int64_t row, int64_t which, int64_t c) const {
+        double total = 0;
+        for (int64_t k = 0; k < s.runs(); k++)
+            total += parts[((row * s.runs() + k) * 2 + which) * s.channels + c];
+        return total;
     }
 };
 
-// Sums of the K terms that term(p, c, out) writes, over the pixels, added to total[k][c].
-template <int V, int K, class Term>
-void sum_vectors(int64_t pixels, int64_t c, double *const *total, Term term) {
-    for (int64_t start = 0; start < pixels; start += RUN) {
-        int64_t end = start + RUN < pixels ? start + RUN : pixels;
-        Vec sum[V][K] = {};
-        for (int64_t p = start; p < end; p++)
-            for (int v = 0; v < V; v++) {
-                Vec terms[K];
-                term(p, c + v * LANES, terms);
-                for (int k = 0; k < K; k++)
-                    sum[v][k] += terms[k];
-            }
-        for (int v = 0; v < V; v++)
-            for (int k = 0; k < K; k++)
-                for (int i = 0; i < LANES; i++)
-                    total[k][c + v * LANES + i] += sum[v][k][i];
+// each(at, c): value number `at` of all, channel c, a vector at a time, over the pixels of a run.
+template <class V, class Each> inline void each_vector(const Shape &s, int64_t row, int64_t run, Each each) {
+    int64_t channels = s.channels, end = row * s.pixels + s.end(run);
+    for (int64_t p = row * s.pixels + run * s.run(); p < end; p++)
+        for (int64_t c = 0; c < channels; c += lanes<V>)
+            each(p * channels + c, c);
+}
+
+// What a row is told, by channel.
+struct Told {
+    const float *gamma, *beta, *scale, *shift;
+    int64_t pitch;
+    float gain(int64_t row, int64_t c) const { return gamma[c] * (scale ? 1 + scale[row * pitch + c] : 1); }
+    float offset(int64_t row, int64_t c) const {
+        return beta[c] * (scale ? 1 + scale[row * pitch + c] : 1) + (shift ? shift[row * pitch + c] : 0);
     }
-}
+};
 
-template <int K, class Term>
-void sum_pixels(int64_t pixels, int64_t count, double *const (&total)[K], Term term) {
-    int64_t c = 0;
-    for (; c + 4 * LANES <= count; c += 4 * LANES)
-        sum_vectors<4, K>(pixels, c, total, term);
-    for (; c < count; c += LANES)
-        sum_vectors<1, K>(pixels, c, total, term);
-}
-
-// y = z or z sigmoid(z), z = a x + b, for V vectors of channels of all pixels.
-template <int V, bool silu, class T>
-void activate(const T *x, const float *a, const float *b, T *y, const Shape &s) {
-    Vec slope[V], offset[V];
-    for (int v = 0; v < V; v++) {
-        slope[v] = load(a + v * LANES);
-        offset[v] = load(b + v * LANES);
-    }
-    for (int64_t p = 0; p < s.pixels; p++)
-        for (int v = 0; v < V; v++) {
-            Vec z = load(x + p * s.channels + v * LANES) * slope[v] + offset[v];
-            store(y + p * s.channels + v * LANES, silu ? z * sigmoid(z) : z);
+template <class V, bool silu, class T>
+void forward(const T *x, const Told &told, T *y, float *mean, float *rstd, const Shape &s, double eps, int threads) {
+    int64_t channels = s.channels, width = s.width();
+    Sums sums(s);
+    std::vector<float> slopes(s.rows * channels), offsets(s.rows * channels);
+    // Sums of what lies around the first pixel of the row: where values are far from zero, nothing cancels.
+    auto sum = [&](int64_t row, int64_t k) {
+        const T *centre = x + row * s.pixels * channels;
+        float *first = sums.of(row, k), *second = first + channels;
+        each_vector<V>(s, row, k, [=](int64_t at, int64_t c) {
+            V d = load<V>(x + at) - load<V>(centre + c);
+            store(first + c, load<V>(first + c) + d);
+            store(second + c, load<V>(second + c) + d * d);
+        });
+    };
+    auto settle = [&](int64_t row) {
+        double n = double(s.pixels);
+        std::vector<float> centre(channels);
+        for (int64_t c = 0; c < channels; c += lanes<V>)
+            store(&centre[c], load<V>(x + row * s.pixels * channels + c));
+        std::vector<double> means(width), squares(width);
+        for (int64_t group = 0; group < s.groups; group++) {
+            double middle = 0, square = 0;
+            for (int64_t i = 0; i < width; i++) {
+                int64_t c = group * width + i;
+                double total = sums.total(row, 0, c);
+                means[i] = centre[c] + total / n;
+                squares[i] = sums.total(row, 1, c) - total * total / n;
+                middle += means[i] / double(width);
+            }
+            for (int64_t i = 0; i < width; i++)
+                square += squares[i] + n * (means[i] - middle) * (means[i] - middle);
+            double inverse = 1 / std::sqrt(std::max(square, 0.0) / (n * double(width)) + eps);
+            if (square != square)
+                inverse = square;
+            mean[row * s.groups + group] = float(middle);
+            rstd[row * s.groups + group] = float(inverse);
+            for (int64_t c = group * width; c < (group + 1) * width; c++) {
+                float slope = float(inverse) * told.gain(row, c);
+                slopes[row * channels + c] = slope;
+                offsets[row * channels + c] = told.offset(row, c) - float(middle) * slope;
+            }
         }
+    };
+    auto apply = [&](int64_t row, int64_t k) {
+        const float *a = &slopes[row * channels], *b = &offsets[row * channels];
+        each_vector<V>(s, row, k, [=](int64_t at, int64_t c) {
+            V z = load<V>(x + at) * load<V>(a + c) + load<V>(b + c);
+            store(y + at, silu ? z * sigmoid<T>(z) : z);
+        });
+    };
+    twice(s, threads, sum, settle, apply);
 }
 
-template <bool silu, class T>
-void forward(const T *x, const float *gamma, const float *beta, const float *scale, const float *shift,
-             int64_t told, T *y, float *mean, float *rstd, Shape s, double eps, int threads) {
-    int64_t count = s.task(), parts = s.channels / count, width = s.channels / s.groups;
-    double n = double(s.pixels) * width;
-#pragma omp parallel for num_threads(threads) collapse(2) schedule(static)
+template <class V, bool silu, class T>
+void backward(const T *dy, const T *x, const Told &told, const float *mean, const float *rstd, T *dx, float *answer,
+              const Shape &s, int threads) {
+    int64_t channels = s.channels, width = s.width();
+    Sums sums(s);
+    enum { SLOPE, OFFSET, RSTD, CENTRE, FIRST, SECOND, KINDS }; // by row and channel; x_hat = x RSTD - CENTRE
+    std::vector<float> table(s.rows * KINDS * channels);
     for (int64_t row = 0; row < s.rows; row++)
-        for (int64_t part = 0; part < parts; part++) {
-            int64_t first = part * count;
-            const T *in = x + row * s.pixels * s.channels + first;
-            T *out = y + row * s.pixels * s.channels + first;
-            std::vector<double> sum(count), square(count);
-            std::vector<float> centre(count), a(count), b(count);
-            sum_pixels<1>(s.pixels, count, {sum.data()}, [&](int64_t p, int64_t c, Vec *out) {
-                out[0] = load(in + p * s.channels + c);
-            });
-            for (int64_t c = 0; c < count; c += width) {
-                double total = 0;
-                for (int64_t i = 0; i < width; i++)
-                    total += sum[c + i];
-                for (int64_t i = 0; i < width; i++)
-                    centre[c + i] = float(total / n);
-            }
-            sum_pixels<1>(s.pixels, count, {square.data()}, [&](int64_t p, int64_t c, Vec *out) {
-                Vec d = load(in + p * s.channels + c) - load(&centre[c]);
-                out[0] = d * d;
-            });
-            for (int64_t c = 0; c < count; c += width) {
-                double total = 0;
-                for (int64_t i = 0; i < width; i++)
-                    total += square[c + i];
-                float scaled = float(1 / std::sqrt(total / n + eps));
-                int64_t group = row * s.groups + (first + c) / width;
-                mean[group] = centre[c];
-                rstd[group] = scaled;
-                for (int64_t i = c; i < c + width; i++) {
-                    float more = scale ? 1 + scale[row * told + first + i] : 1;
-                    a[i] = scaled * gamma[first + i] * more;
-                    b[i] = beta[first + i] * more - centre[i] * a[i];
-                    if (shift)
-                        b[i] += shift[row * told + first + i];
-                }
-            }
-            int64_t c = 0;
-            for (; c + 4 * LANES <= count; c += 4 * LANES)
-                activate<4, silu>(in + c, &a[c], &b[c], out + c, s);
-            for (; c < count; c += LANES)
-                activate<1, silu>(in + c, &a[c], &b[c], out + c, s);
+        for (int64_t c = 0; c < channels; c++) {
+            float *to = &table[row * KINDS * channels + c], inverse = rstd[row * s.groups + c / width];
+            float middle = mean[row * s.groups + c / width];
+            to[SLOPE * channels] = inverse * told.gain(row, c);
+            to[OFFSET * channels] = told.offset(row, c) - middle * to[SLOPE * channels];
+            to[RSTD * channels] = inverse;
+            to[CENTRE * channels] = middle;
         }
+    auto dz = [=](const float *of, int64_t at, int64_t c) {
+        V d = load<V>(dy + at);
+        if (!silu)
+            return d;
+        V z = load<V>(x + at) * load<V>(of + SLOPE * channels + c) + load<V>(of + OFFSET * channels + c);
+        V lit = sigmoid<T>(z);
+        return d * lit * (1.0f + z * (1.0f - lit));
+    };
+    auto x_hat = [=](const float *of, int64_t at, int64_t c) {
+        return (load<V>(x + at) - load<V>(of + CENTRE * channels + c)) * load<V>(of + RSTD * channels + c);
+    };
+    // dz is dear (an exponential): it is kept in dx between the passes where nothing rounds it.
+    constexpr bool keep = sizeof(T) == sizeof(float);
+    auto sum = [&](int64_t row, int64_t k) {
+        const float *of = &table[row * KINDS * channels];
+        float *first = sums.of(row, k), *second = first + channels;
+        each_vector<V>(s, row, k, [=](int64_t at, int64_t c) {
+            V d = dz(of, at, c);
+            store(first + c, load<V>(first + c) + d);
+            store(second + c, load<V>(second + c) + d * x_hat(of, at, c));
+            if (keep)
+                store(dx + at, d);
+        });
+    };
+    auto settle = [&](int64_t row) {
+        float *of = &table[row * KINDS * channels];
+        double n = double(s.pixels) * double(width);
+        for (int64_t group = 0; group < s.groups; group++) {
+            double first = 0, second = 0;
+            for (int64_t c = group * width; c < (group + 1) * width; c++) {
+                double total = sums.total(row, 0, c), product = sums.total(row, 1, c);
+                answer[row * channels + c] = float(total);
+                answer[(s.rows + row) * channels + c] = float(product);
+                first += told.gain(row, c) * total;
+                second += told.gain(row, c) * product;
+            }
+            for (int64_t c = group * width; c < (group + 1) * width; c++) {
+                of[FIRST * channels + c] = of[RSTD * channels + c] * float(first / n);
+                of[SECOND * channels + c] = of[RSTD * channels + c] * float(second / n);
+            }
+        }
+    };
+    auto apply = [&](int64_t row, int64_t k) {
+        const float *of = &table[row * KINDS * channels];
+        each_vector<V>(s, row, k, [=](int64_t at, int64_t c) {
+            V d = keep ? load<V>(dx + at) : dz(of, at, c);
+            store(dx + at, d * load<V>(of + SLOPE * channels + c) - load<V>(of + FIRST * channels + c) -
+                               x_hat(of, at, c) * load<V>(of + SECOND * channels + c));
+        });
+    };
+    twice(s, threads, sum, settle, apply);
 }
 
-template <bool silu, class T>
-void backward(const T *dy, const T *x, const float *gamma, const float *beta, const float *scale,
-              const float *shift, int64_t told, const float *mean, const float *rstd, T *dx, float *sums,
-              Shape s, int threads) {
-    int64_t count = s.task(), parts = s.channels / count, width = s.channels / s.groups;
-    double n = double(s.pixels) * width;
-#pragma omp parallel for num_threads(threads) collapse(2) schedule(static)
-    for (int64_t row = 0; row < s.rows; row++)
-        for (int64_t part = 0; part < parts; part++) {
-            int64_t first = part * count, begin = row * s.pixels * s.channels + first;
-            const T *in = x + begin, *above = dy + begin;
-            T *out = dx + begin;
-            std::vector<double> sum(count), product(count);
-            std::vector<float> a(count), b(count), slope(count), centre(count), k0(count), k1(count), k2(count);
-            for (int64_t c = 0; c < count; c++) {
-                int64_t group = row * s.groups + (first + c) / width;
-                float more = scale ? 1 + scale[row * told + first + c] : 1;
-                slope[c] = rstd[group];
-                centre[c] = mean[group];
-                k0[c] = gamma[first + c] * more; // g
-                a[c] = rstd[group] * k0[c];
-                b[c] = beta[first + c] * more - mean[group] * a[c];
-                if (shift)
-                    b[c] += shift[row * told + first + c];
-            }
-            auto dz = [&](int64_t p, int64_t c) {
-                Vec d = load(above + p * s.channels + c);
-                if (!silu)
-                    return d;
-                Vec z = load(in + p * s.channels + c) * load(&a[c]) + load(&b[c]);
-                Vec lit = sigmoid(z);
-                return d * lit * (1.0f + z * (1.0f - lit));
-            };
-            auto x_hat = [&](int64_t p, int64_t c) {
-                return (load(in + p * s.channels + c) - load(&centre[c])) * load(&slope[c]);
-            };
-            // dz is dear (an exponential): it is kept in dx between the passes where nothing rounds it.
-            constexpr bool keep = sizeof(T) == sizeof(float);
-            sum_pixels<2>(s.pixels, count, {sum.data(), product.data()}, [&](int64_t p, int64_t c, Vec *terms) {
-                terms[0] = dz(p, c);
-                terms[1] = terms[0] * x_hat(p, c);
-                if (keep)
-                    store(out + p * s.channels + c, terms[0]);
-            });
-            auto again = [&](int64_t p, int64_t c) { return keep ? load(out + p * s.channels + c) : dz(p, c); };
-            for (int64_t c = 0; c < count; c += width) {
-                double first_moment = 0, second_moment = 0;
-                for (int64_t i = c; i < c + width; i++) {
-                    first_moment += k0[i] * sum[i];
-                    second_moment += k0[i] * product[i];
-                }
-                for (int64_t i = c; i < c + width; i++) {
-                    // dx = rstd g dz - rstd mean(g dz) - rstd mean(g dz x_hat) x_hat
-                    k1[i] = slope[i] * float(first_moment / n);
-                    k2[i] = slope[i] * float(second_moment / n);
-                }
-            }
-            for (int64_t c = 0; c < count; c++) {
-                sums[row * s.channels + first + c] = float(sum[c]);
-                sums[(s.rows + row) * s.channels + first + c] = float(product[c]);
-            }
-            for (int64_t p = 0; p < s.pixels; p++)
-                for (int64_t c = 0; c < count; c += LANES)
-                    store(out + p * s.channels + c,
-                          again(p, c) * load(&a[c]) - load(&k1[c]) - x_hat(p, c) * load(&k2[c]));
-        }
+// call(vector, number): a vector as wide as the channels allow, and the number that pictures are made of.
+template <class Call> void with_types(int64_t channels, int half, Call call) {
+    if (channels % WIDE == 0)
+        half ? call(Wide{}, bf16{}) : call(Wide{}, 0.0f);
+    else
+        half ? call(Vec{}, bf16{}) : call(Vec{}, 0.0f);
 }
 
 } // namespace
 
 // x, y, dx, dy: (rows, pixels, channels), float32 or bfloat16. gamma, beta: (channels). scale, shift: null or
-// (rows, channels) with `told` values from row to row. mean, rstd: (rows, groups). sums: (2, rows, channels).
+// (rows, channels) with `pitch` values from row to row. mean, rstd: (rows, groups). sums: (2, rows, channels).
 extern "C" void group_norm_forward(const void *x, const float *gamma, const float *beta, const float *scale,
-                                   const float *shift, int64_t told, void *y, float *mean, float *rstd,
+                                   const float *shift, int64_t pitch, void *y, float *mean, float *rstd,
                                    int64_t rows, int64_t pixels, int64_t channels, int64_t groups, double eps,
                                    int silu, int half, int threads) {
     Shape s{rows, pixels, channels, groups};
-    auto run = [&](auto *in, auto *out) {
-        (silu ? forward<true, std::decay_t<decltype(*out)>> : forward<false, std::decay_t<decltype(*out)>>)(
-            in, gamma, beta, scale, shift, told, out, mean, rstd, s, eps, threads);
-    };
-    half ? run((const bf16 *)x, (bf16 *)y) : run((const float *)x, (float *)y);
+    Told told{gamma, beta, scale, shift, pitch};
+    with_types(channels, half, [&](auto vector, auto number) {
+        using V = decltype(vector);
+        using T = decltype(number);
+        auto run = silu ? forward<V, true, T> : forward<V, false, T>;
+        run((const T *)x, told, (T *)y, mean, rstd, s, eps, threads);
+    });
 }
 
 extern "C" void group_norm_backward(const void *dy, const void *x, const float *gamma, const float *beta,
-                                    const float *scale, const float *shift, int64_t told, const float *mean,
+                                    const float *scale, const float *shift, int64_t pitch, const float *mean,
                                     const float *rstd, void *dx, float *sums, int64_t rows, int64_t pixels,
                                     int64_t channels, int64_t groups, int silu, int half, int threads) {
     Shape s{rows, pixels, channels, groups};
-    auto run = [&](auto *above, auto *in, auto *out) {
-        (silu ? backward<true, std::decay_t<decltype(*out)>> : backward<false, std::decay_t<decltype(*out)>>)(
-            above, in, gamma, beta, scale, shift, told, mean, rstd, out, sums, s, threads);
-    };
-    half ? run((const bf16 *)dy, (const bf16 *)x, (bf16 *)dx)
-         : run((const float *)dy, (const float *)x, (float *)dx);
+    Told told{gamma, beta, scale, shift, pitch};
+    with_types(channels, half, [&](auto vector, auto number) {
+        using V = decltype(vector);
+        using T = decltype(number);
+        auto run = silu ? backward<V, true, T> : backward<V, false, T>;
+        run((const T *)dy, (const T *)x, told, mean, rstd, (T *)dx, sums, s, threads);
+    });
 }

@@ -21,13 +21,6 @@
 
 namespace {
 
-#ifdef __AVX512F__
-typedef float Wide __attribute__((vector_size(64)));
-#else
-typedef Vec Wide;
-#endif
-
-constexpr int WIDE = sizeof(Wide) / sizeof(float);
 constexpr int PANEL = 2 * WIDE; // outputs and
 constexpr int ROWS = 6;         // rows that `multiply` keeps in registers: 12 sums, 2 weights, 1 input
 constexpr int PLACES = 36;

@@ -6,10 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from phosphene.kernels import convolution as module
-from phosphene.kernels.convolution import conv3x3, pack
+from phosphene.kernels import winograd as module
+from phosphene.kernels.convolution import conv3x3
 from phosphene.kernels.library import library
 from phosphene.kernels.library import plain as only_plain
+from phosphene.kernels.winograd import pack
 from phosphene.networks.layers import Conv3x3
 
 needs = pytest.mark.skipif(library() is None, reason="no C++ compiler here")
