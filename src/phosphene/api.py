@@ -180,7 +180,7 @@ def make_data(
     name: of a set, as `phosphene data` lists them. out: a new folder, data/NAME by default; it gets train/
     and held-out/, each an ordinary folder of pictures with metadata.jsonl. count, size: the set's by default.
     seed: picture i depends on (seed, i) alone. held_out: the share kept from training.
-    edits: triples of picture, instruction and changed picture instead (shapes). progress: show it.
+    edits: triples of picture, instruction and changed picture instead (shapes, faces). progress: show it.
     folders: where the fonts or wallpapers of emoji, glyphs and photos lie; by default they are fetched as
     Debian's packages, which needs apt but no root. The other sets are drawn here and fetch nothing.
 

@@ -123,7 +123,7 @@ def test_what_stops_it_leaves_nothing(registry, tmp_path):
         ({"seed": -1}, "seed -1: give at least 0 and below 2^63"),
         ({"held_out": 1.0}, "held_out 1.0: give a share of at least 0 and below 1"),
         ({"held_out": float("nan")}, "held_out nan: give a share of at least 0 and below 1"),
-        ({"edits": True}, "edits of plain: no set but shapes has them"),
+        ({"edits": True}, "edits of plain: only shapes and faces have them"),
     ],
 )
 def test_what_cannot_be_made_is_said_in_one_line(registry, tmp_path, asked, words):

@@ -71,7 +71,8 @@ def make_set(
         raise ValueError(f"from {missing}: no such folder")
     maker = made.edits if edits else made.make
     if maker is None:
-        raise ValueError(f"edits of {name}: no set but shapes has them")
+        having = " and ".join(name for name, made in MADE.items() if made.edits)
+        raise ValueError(f"edits of {name}: only {having} have them")
     check_out(folder)
     try:
         making = maker(order)
@@ -102,6 +103,12 @@ def _faces(order: Order) -> Making:
     return faces(order)
 
 
+def _face_edits(order: Order) -> Making:
+    from phosphene.data.made.faces.making import edits
+
+    return edits(order)
+
+
 def _emoji(order: Order) -> Making:
     from phosphene.data.made.gathered.emoji import emoji
 
@@ -130,12 +137,13 @@ MADE: Mapping[str, Made] = {
         edits=_shape_edits,
     ),
     "faces": Made(
-        "cartoon faces with ten exact attributes, captions in varied wording, and a reader of the attributes",
+        "cartoon faces with ten exact attributes, captions in varied wording; --edits for edit triples",
         count=10_000,
         size=64,
         make=_faces,
         sizes=range(32, 257),
         extra="faces",
+        edits=_face_edits,
     ),
     "emoji": Made(
         "emoji with transparency, captioned; pairs of concept and skin tone are held out",

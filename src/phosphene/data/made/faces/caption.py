@@ -41,7 +41,7 @@ def claims(text: str) -> dict[str, str]:
     Words that are no phrase claim nothing. Where phrases contradict each other the later one counts.
     """
     found: dict[str, str] = {}
-    for match in _pattern().finditer(_normal(text)):
+    for match in _pattern().finditer(normal(text)):
         found |= _known()[match[0]]
     return found
 
@@ -151,7 +151,7 @@ def _known() -> dict[str, Mapping[str, str]]:
     """Every phrase as it may stand in a caption, without its first article, and what it claims."""
     known: dict[str, Mapping[str, str]] = {}
     for phrase in (*everything(SPOKEN), *everything(ASKED)):
-        text = re.sub(r"^an? ", "", _normal(phrase.text))
+        text = re.sub(r"^an? ", "", normal(phrase.text))
         assert known.setdefault(text, phrase.claims) == phrase.claims, text
     return known
 
@@ -162,6 +162,6 @@ def _pattern() -> re.Pattern[str]:
     return re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, longest_first))})(?![\w-])")
 
 
-def _normal(text: str) -> str:
+def normal(text: str) -> str:
     """Lower case, single spaces, "an" before vowels."""
     return re.sub(r"\ba (?=[aeiou])", "an ", " ".join(text.lower().split()))

@@ -1,41 +1,79 @@
 """The set of faces: draws, renders and describes them, and keeps some combinations from training."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
-from phosphene.data.made.faces.attributes import ATTRIBUTES, WITHHELD, draw, held_out, withheld
+from phosphene.data.made.faces import edit
+from phosphene.data.made.faces.attributes import ATTRIBUTES, WITHHELD, Face, draw, held_out, withheld
 from phosphene.data.made.faces.caption import caption, paraphrase
 from phosphene.data.made.faces.layers import render
 from phosphene.data.made.faces.words import ASKED, SPOKEN, Lexicon
 from phosphene.data.made.folder import HELD_OUT, TRAIN, Making, Order, Picture
 
-STREAM = 0xFACE  # keeps these draws apart from other sets'
+STREAM, EDITS = 0xFACE, 0xFACE + 1  # keep these draws apart from other sets' and each other
 
 
 def faces(order: Order) -> Making:
     """Cartoon faces with ten exact attributes, captions, and paraphrases of what is held out."""
-    settings = {
+    return Making(order.count, _pictures(order), _words(), _settings())
+
+
+def edits(order: Order) -> Making:
+    """`order.count` triples of face, instruction and changed face; two pictures each."""
+    return Making(2 * order.count, _triples(order), _words() + _EDITS, {"edits": True, **_settings()})
+
+
+def _settings() -> dict[str, Any]:
+    return {
         "attributes": {name: list(values) for name, values in ATTRIBUTES.items()},
         "withheld": [
             {name: one, other: two} for (name, other), pairs in WITHHELD.items() for one, two in pairs
         ],
     }
-    return Making(order.count, _pictures(order), _words(), settings)
 
 
 def _pictures(order: Order) -> Iterator[Picture]:
     for number in range(order.count):
         random = np.random.default_rng([STREAM, order.seed, number])
         face = draw(random)
-        text, said = caption(face, random)
-        fields = {"text": text, "claims": list(said), **face._asdict()}
-        side = TRAIN
-        if held_out(face, order.held_out):
-            side = HELD_OUT
-            other, asked = paraphrase(face, random)
-            fields |= {"paraphrase": other, "paraphrase_claims": list(asked), "withheld": withheld(face)}
-        yield Picture(render(face, order.size), fields, side)
+        yield _picture(face, order, HELD_OUT if held_out(face, order.held_out) else TRAIN, random)
+
+
+def _picture(
+    face: Face, order: Order, side: str, random: np.random.Generator, name: str | None = None
+) -> Picture:
+    text, said = caption(face, random)
+    fields = {"text": text, "claims": list(said), **face._asdict()}
+    if side == HELD_OUT:
+        other, asked = paraphrase(face, random)
+        fields |= {"paraphrase": other, "paraphrase_claims": list(asked), "withheld": withheld(face)}
+    return Picture(render(face, order.size), fields, side, name)
+
+
+def _triples(order: Order) -> Iterator[Picture]:
+    for number in range(order.count):
+        random = np.random.default_rng([EDITS, order.seed, number])
+        while True:
+            before = draw(random)
+            change, after = edit.draw(before, random)
+            out = held_out(before, order.held_out)
+            if out or not held_out(after, order.held_out):
+                break
+        side = HELD_OUT if out else TRAIN
+        source, target = (f"{number:06}-{role}" for role in ("source", "target"))
+        triple = {
+            "source": f"{source}.png",
+            "instruction": edit.instruct(change, random),
+            "target": f"{target}.png",
+            "edit": change.name,
+        }
+        if out:
+            triple["paraphrased_instruction"] = edit.instruct(change, random, ASKED)
+        yield _picture(before, order, side, random, source)
+        picture = _picture(after, order, side, random, target)
+        yield picture._replace(fields={**picture.fields, **triple})
 
 
 def _words() -> str:
@@ -84,6 +122,16 @@ In train/ ({{c}} is a colour):
 In paraphrases only:
 
 {_table(ASKED)}
+"""
+
+
+_EDITS = """
+## Edits
+
+Pictures come in pairs, NAME-source.png and NAME-target.png, which differ in one attribute (and in eyes, where
+sunglasses hide them). The line of a target has further fields: `source` and `target` (files beside it),
+`instruction`, `edit` (the attribute) and, in held-out, `paraphrased_instruction`, in words that no
+instruction in train/ has. What a held-out triple begins with is not in train; what it ends with may be.
 """
 
 
