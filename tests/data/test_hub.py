@@ -152,3 +152,22 @@ def test_names(tmp_path, monkeypatch):
 def test_the_network_is_not_there():
     with pytest.raises(ValueError, match=r"^hub:owner/name cannot be loaded: "):
         find("hub:owner/name")
+
+
+def test_pairs_as_instruct_pix2pix_has_them(tmp_path):
+    columns = {
+        "input_image": [{"bytes": picture(number), "path": None} for number in range(3)],
+        "edit_prompt": ["make it red", "remove it", "add one"],
+        "edited_image": [{"bytes": picture(number + 3), "path": None} for number in range(3)],
+    }
+    image = datasets.Image()
+    features = {"input_image": image, "edit_prompt": datasets.Value("string"), "edited_image": image}
+    datasets.Dataset.from_dict(columns, datasets.Features(features)).save_to_disk(tmp_path / "set")
+    source = find(f"hub:{tmp_path}/set", Columns(pairs=True))
+    assert source.names == ("0", "1", "2", "0 input_image", "1 input_image", "2 input_image")
+    assert [source.read(number) for number in range(6)] == [picture(number) for number in (3, 4, 5, 0, 1, 2)]
+    assert source.before == (3, 4, 5, -1, -1, -1)
+    assert source.captions == (("make it red",), ("remove it",), ("add one",), (), (), ())
+    assert prepare(source, 16).learned.tolist() == [0, 1, 2]
+    with pytest.raises(ValueError, match="there are several of them"):
+        find(f"hub:{tmp_path}/set")

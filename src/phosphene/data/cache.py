@@ -24,7 +24,7 @@ from typing import BinaryIO, TypeVar
 import numpy as np
 
 from phosphene import files
-from phosphene.data.dataset import Dataset, Report, fingerprint
+from phosphene.data.dataset import Dataset, Report, fingerprint, paired
 from phosphene.data.decoding import Channels, Settings, decode, own_size
 from phosphene.data.source import Source
 from phosphene.pictures import fitting
@@ -165,6 +165,7 @@ def _load(entry: Path, source: Source, duplicates: int, why: dict[str, int]) -> 
         classes=source.classes,
         captions=captions,
         names=tuple(source.names[i] for i in used),
+        before=paired(source, used),
         fingerprint=fingerprint(entry.name, source),
         report=Report(
             found=len(source.names),

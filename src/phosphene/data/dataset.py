@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Int64, UInt8
 
-from phosphene.data.source import Source
+from phosphene.data.source import ALONE, Source
 from phosphene.data.streamed import Streamed
 
 
@@ -36,7 +36,9 @@ class Dataset:
 
     pictures: decoded once, or when they are asked for. labels are indices into classes, -1 where a picture
     has none. captions: none or several of each picture; None if no picture has one. fingerprint: a hash of
-    everything here, pixels, labels and captions, that says whether two runs saw the same data.
+    everything here, pixels, labels and captions, that says whether two runs saw the same data. before: of
+    each picture the one that it was made from, or ALONE; None but for data of pairs, of which only pictures
+    that were made from another are learned.
     """
 
     pictures: UInt8[np.ndarray, "n c h w"] | Streamed
@@ -46,6 +48,13 @@ class Dataset:
     names: tuple[str, ...]
     fingerprint: str
     report: Report
+    before: Int64[np.ndarray, " n"] | None = None
+
+    @property
+    def learned(self) -> Int64[np.ndarray, " m"]:
+        """The pictures that are learned and measured: all, or the second ones of pairs."""
+        everything = np.arange(len(self.pictures), dtype=np.int64)
+        return everything if self.before is None else everything[self.before != ALONE]
 
     @property
     def size(self) -> int:
@@ -94,13 +103,14 @@ class Dataset:
         """
         if not 0 <= held_out < 1:
             raise ValueError(f"held_out {held_out}: give a share of at least 0 and below 1")
-        everything = np.arange(len(self.pictures), dtype=np.int64)
+        everything = self.learned
         if held_out == 0:
             return everything, everything[:0]
         if isinstance(self.pictures, Streamed):
-            places = np.array([_place(name.encode("utf-8", "surrogateescape"), seed) for name in self.names])
+            names = (self.names[number] for number in everything)
+            places = np.array([_place(name.encode("utf-8", "surrogateescape"), seed) for name in names])
         else:
-            places = np.array([_place(picture.tobytes(), seed) for picture in self.pictures])
+            places = np.array([_place(self.pictures[number].tobytes(), seed) for number in everything])
         out = places < max(held_out, np.nextafter(places.min(), 1))
         if out.all():
             raise ValueError(
@@ -120,5 +130,13 @@ def fingerprint(pixels: str, source: Source) -> str:
     """A hash of what stands for the pixels, and of what the source says of them."""
     # One caption is written as it is: runs that began when there was never more than one go on.
     captions = source.captions and [said if said[1:] else next(iter(said), None) for said in source.captions]
-    written = json.dumps([source.classes, source.labels, captions])
+    written = json.dumps([source.classes, source.labels, captions, *filter(None, [source.before])])
     return hashlib.sha256(f"{pixels} {written}".encode()).hexdigest()
+
+
+def paired(source: Source, used: Sequence[int]) -> Int64[np.ndarray, " n"] | None:
+    """`Dataset.before` of those pictures of a source that could be read."""
+    if source.before is None:
+        return None
+    place = {ALONE: ALONE, **{number: index for index, number in enumerate(used)}}
+    return np.array([place.get(source.before[number], ALONE) for number in used], np.int64)

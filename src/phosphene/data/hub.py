@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from phosphene.data.annotations import CAPTIONS, Columns, Said, said
+from phosphene.data.annotations import Columns, Said, said
 from phosphene.data.source import Source, annotated
 
 if TYPE_CHECKING:
@@ -27,8 +27,10 @@ SPLIT = "train"
 def hub(source: str, columns: Columns) -> Source:
     """The pictures of a data set, their captions and classes.
 
-    Pictures: the column of that feature. Captions: the column that is named, or the first of `text`,
-    `caption`, ... that is there. Classes: the column that is named, or one of that feature, or `label`.
+    Pictures: the column of that feature; where pairs are asked for, the other one beside `input_image` (or
+    another of its names), which holds those that they were made from. Captions: the column that is named, or
+    the first of `text`, `caption`, ... that is there. Classes: the column that is named, or one of that
+    feature, or `label`.
     Raises ValueError for what is not there, is not plain data, or does not say which column is meant.
     """
     name, configuration, split = parsed(source)
@@ -44,21 +46,26 @@ def hub(source: str, columns: Columns) -> Source:
     except Exception as error:  # the library promises no types, and a network has its own
         raise ValueError(f"{source} cannot be loaded: {_line(error)}") from error
     features: Mapping[str, Any] = table.features
-    image = _image(source, [key for key, kind in features.items() if isinstance(kind, datasets.Image)])
+    images = [key for key, kind in features.items() if isinstance(kind, datasets.Image)]
+    before = next((key for key in columns.befores if key in images), None)
+    image = _image(source, [key for key in images if key != before])
     classes = {key: kind for key, kind in features.items() if isinstance(kind, datasets.ClassLabel)}
-    table = table.cast_column(image, datasets.Image(decode=False))
+    for column in filter(None, (image, before)):
+        table = table.cast_column(column, datasets.Image(decode=False))
     root = Path(name) if Path(name).is_dir() else Path(config.HF_CACHE_HOME)
 
     def read(number: int) -> Path | bytes:
-        picture = table[number][image] or {}
+        row, column = (number, image) if number < len(table) else (number - len(table), before)
+        picture = table[row][column] or {}
         return picture["bytes"] if picture.get("bytes") is not None else _inside(root, picture.get("path"))
 
-    return annotated(
-        source,
-        [f"{number:0{len(str(len(table)))}}" for number in range(len(table))],
-        read,
-        _said(source, table, columns, classes),
-    )
+    names = [f"{number:0{len(str(len(table)))}}" for number in range(len(table))]
+    rows = _said(source, table, columns, classes)
+    if before is not None:
+        firsts = [f"{name} {before}" for name in names]
+        rows = [said._replace(made_from=first) for said, first in zip(rows, firsts, strict=True)]
+        names, rows = names + firsts, rows + [Said()] * len(table)
+    return annotated(source, names, read, rows, pairs=columns.pairs)
 
 
 def parsed(source: str) -> tuple[str, str | None, str]:
@@ -109,12 +116,12 @@ def _said(source: str, table: "Dataset", columns: Columns, classes: Mapping[str,
         if column is not None and column not in table.column_names:
             there = ", ".join(table.column_names)
             raise ValueError(f"data.{setting} {column!r}: no such column of {source}; there are {there}")
-    text = columns.text or next((name for name in CAPTIONS if name in table.column_names), None)
+    text = next((name for name in columns.captions if name in table.column_names), None)
     label = columns.label or ("label" if "label" in table.column_names else next(iter(classes), None))
     wanted = Columns(text, label)
-    kept = table.select_columns([name for name in wanted if name is not None])
+    kept = table.select_columns([name for name in (text, label) if name is not None])
     result = []
-    for number in range(len(table)) if any(wanted) else ():
+    for number in range(len(table)) if text is not None or label is not None else ():
         row = dict(kept[number])
         if label is not None and label in classes:
             # -1 and None: no class, as the library has it.

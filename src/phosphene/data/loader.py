@@ -49,13 +49,15 @@ class Rows(NamedTuple):
     """A batch, or one worker's slice of it, on the device.
 
     numbers: the picture's index in the data set. places: the row in the whole batch; where a batch crosses
-    from one epoch to the next a picture may be in it twice, but never a place.
+    from one epoch to the next a picture may be in it twice, but never a place. before: the pictures that
+    these were made from, of data of pairs.
     """
 
     values: Float32[Tensor, "b c h w"]
     labels: Int64[Tensor, " b"] | None
     numbers: Int64[Tensor, " b"]
     places: Int64[Tensor, " b"]
+    before: Float32[Tensor, "b c h w"] | None = None
 
 
 def rows_of(dataset: Dataset, numbers: Int64[np.ndarray, " b"], device: torch.device) -> Rows:
@@ -66,7 +68,14 @@ def rows_of(dataset: Dataset, numbers: Int64[np.ndarray, " b"], device: torch.de
         labels=None if labels is None else torch.from_numpy(labels[numbers]).to(device),
         numbers=chosen,
         places=torch.arange(len(numbers), device=device),
+        before=None if dataset.before is None else to_values(_before(dataset, numbers)).to(device),
     )
+
+
+def _before(dataset: Dataset, numbers: Int64[np.ndarray, " b"]) -> UInt8[Tensor, "b c h w"]:
+    """The pictures that these were made from."""
+    assert dataset.before is not None
+    return torch.from_numpy(dataset.pictures[dataset.before[numbers]])
 
 
 class _Chosen(NamedTuple):
@@ -123,28 +132,33 @@ class Loader:
         self.dataset, self.indices, self.batch_size, self.seed = dataset, indices, batch, seed
         self.device = torch.device(device)
         self.slice = slice(rank * batch // world, (rank + 1) * batch // world)
-        pictures, self.resident = dataset.pictures, None
+        pictures, self.resident, self.resident_before = dataset.pictures, None, None
         self.ahead = Ahead(self.read, AHEAD)
         if isinstance(pictures, Streamed):
             return
-        if len(indices) * pictures[0].nbytes <= resident:
+        if len(indices) * pictures[0].nbytes * (1 if dataset.before is None else 2) <= resident:
             self.resident = torch.from_numpy(pictures[indices]).to(self.device)
+            if dataset.before is not None:
+                self.resident_before = _before(dataset, indices).to(self.device)
         else:
             read_at_random(pictures)
 
     def batch(self, step: int) -> Rows:
         """The rows of a step."""
         if self.resident is None:
-            chosen, pixels = self.ahead.take(step)
+            chosen, pixels, before = self.ahead.take(step)
         else:
             chosen = self.chosen(self.order(step))
-            pixels = self.resident[chosen.order.to(self.device, non_blocking=True)]
+            there = chosen.order.to(self.device, non_blocking=True)
+            pixels = self.resident[there]
+            before = None if self.resident_before is None else self.resident_before[there]
         labels = chosen.labels
         return Rows(
             values=to_values(pixels.to(self.device, non_blocking=True)),
             labels=None if labels is None else labels.to(self.device, non_blocking=True),
             numbers=chosen.numbers.to(self.device, non_blocking=True),
             places=torch.arange(self.slice.start, self.slice.stop, device=self.device),
+            before=None if before is None else to_values(before.to(self.device, non_blocking=True)),
         )
 
     def close(self) -> None:
@@ -162,14 +176,16 @@ class Loader:
         known = None if labels is None else self.host(labels[numbers])
         return _Chosen(self.host(order), self.host(numbers), known)
 
-    def read(self, step: int) -> tuple[_Chosen, UInt8[Tensor, "b c h w"]]:
+    def read(self, step: int) -> tuple[_Chosen, UInt8[Tensor, "b c h w"], UInt8[Tensor, "b c h w"] | None]:
         """What the thread makes: the pixels, out of the cache file or decoded."""
         order, pictures = self.order(step), self.dataset.pictures
         if isinstance(pictures, Streamed):
             pixels, order = pictures.take(self.indices, order)
         else:
             pixels = pictures[self.indices[order]]
-        return self.chosen(order), self.host(pixels)
+        paired = self.dataset.before is not None
+        before = self.host(_before(self.dataset, self.indices[order]).numpy()) if paired else None
+        return self.chosen(order), self.host(pixels), before
 
     def host(self, values: np.ndarray) -> Tensor:
         """The values where the device can copy them from while the host goes on."""

@@ -8,6 +8,9 @@ from pathlib import Path
 from phosphene.data.annotations import Said
 from phosphene.diffusion.condition import NO_LABEL
 
+ALONE = -1
+"""Where a picture was made from none."""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -17,7 +20,8 @@ class Source:
     bytes; threads may call it at once. labels: indices into classes, -1 where there is none; None if no
     picture has one. captions: of each picture, none or several; None if no picture has one. ignored: other
     files that were met, by suffix. problems: one line each. blank: pictures whose caption is written down
-    and empty.
+    and empty. before: of each picture the number of the one that it was made from, or ALONE; None unless
+    pairs are asked for.
     """
 
     name: str
@@ -29,6 +33,7 @@ class Source:
     ignored: Mapping[str, int]
     problems: tuple[str, ...]
     blank: tuple[str, ...] = ()
+    before: tuple[int, ...] | None = None
 
 
 def annotated(
@@ -39,11 +44,24 @@ def annotated(
     *,
     ignored: Mapping[str, int] | None = None,
     problems: Sequence[str] = (),
+    pairs: bool = False,
 ) -> Source:
-    """A source from what is said of each picture."""
+    """A source from what is said of each picture. Where pairs are asked for, those that were made from no
+    other have no caption: what they show is not what was done."""
     classes = tuple(sorted({each.label for each in said if each.label is not None}, key=natural))
     number: dict[str | None, int] = {word: index for index, word in enumerate(classes)}
     captions = tuple(each.captions or () for each in said)
+    before = None
+    if pairs:
+        place = {each: index for index, each in enumerate(names)}
+        before = tuple(place.get(each.made_from or "", ALONE) for each in said)
+        lost = [each.made_from for each in said if each.made_from and each.made_from not in place]
+        if lost:
+            problems = [
+                *problems,
+                f"{len(lost)} pictures were made from one that is not here, the first {lost[0]}",
+            ]
+        captions = tuple(said if one != ALONE else () for said, one in zip(captions, before, strict=True))
     return Source(
         name=name,
         names=tuple(names),
@@ -54,6 +72,7 @@ def annotated(
         ignored=dict(sorted((ignored or {}).items())),
         problems=tuple(problems),
         blank=tuple(name for name, each in zip(names, said, strict=True) if each.captions == ()),
+        before=before,
     )
 
 

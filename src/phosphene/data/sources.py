@@ -25,7 +25,7 @@ from phosphene.data.annotations import (
     read_beside,
     read_metadata,
 )
-from phosphene.data.source import Source, annotated, natural
+from phosphene.data.source import ALONE, Source, annotated, natural
 from phosphene.pictures.opening import SUFFIXES, measure
 
 OTHERS = re.compile(r"\.(txt|caption|cls|jsonl?|csv|tsv|md|xml|ya?ml|toml|html|py|ini|db|log)")
@@ -37,9 +37,15 @@ def find(source: str | Path, columns: Columns = USUAL) -> Source:
 
     Classes: those of metadata or beside a picture where given, else the first folder level when every picture
     lies in a folder and there are at least two. Raises ValueError for a missing or empty folder, for broken
-    metadata, and for named columns that no picture has.
+    metadata, for named columns that no picture has, and where pairs are asked for and there are none.
     """
     found = _find(source, columns)
+    if columns.pairs and not any(one != ALONE for one in found.before or ()):
+        fields = ", ".join(columns.befores)
+        raise ValueError(
+            f"data.pairs: no picture of {source} says which other it was made from, in a field of "
+            f"metadata.jsonl: {fields}"
+        )
     for setting, field, none in (
         ("text_column", columns.text, found.captions is None and not found.blank),
         ("label_column", columns.label, found.labels is None),
@@ -123,6 +129,7 @@ def _folder(root: Path, columns: Columns) -> Source:
         ],
         ignored=ignored,
         problems=(*problems, *mismatched, *unread),
+        pairs=columns.pairs,
     )
 
 

@@ -72,6 +72,9 @@ class DataSettings(Settings):
     the usual ones if None.
     classes: those that labels are of, in this order, as a model that training begins from knows them; none
     are those that are found.
+
+    pairs: learn edits: of a pair of pictures the network is given the first and makes the second.
+    before_column: the field that names the first, the usual ones if None.
     """
 
     source: str = ""
@@ -86,6 +89,17 @@ class DataSettings(Settings):
     text_column: str | None = None
     label_column: str | None = None
     classes: tuple[str, ...] | None = None
+    pairs: bool = False
+    before_column: str | None = None
+
+    @model_validator(mode="after")
+    def _pairs_stay_pairs(self) -> "DataSettings":
+        for name in ("stream", "flip", "augment") if self.pairs else ():
+            if value := getattr(self, name):
+                raise ValueError(
+                    f"{name} {value}: not with pairs, whose pictures stay as they are; leave it out"
+                )
+        return self
 
 
 class UNetSettings(Settings):
