@@ -13,6 +13,7 @@ from phosphene.data.cache import prepare
 from phosphene.data.made.sets import make_set
 from phosphene.data.source import ALONE
 from phosphene.data.sources import find
+from phosphene.pictures.pixels import to_values
 from phosphene.recipes.settings import DataSettings
 
 PAIRS = Columns(pairs=True)
@@ -123,7 +124,7 @@ def test_a_batch_has_each_with_its_own_first(tmp_path, resident):
     for row, number in enumerate(rows.numbers.tolist()):
         first = data.names[number].replace("target", "source")
         pixels = np.asarray(Image.open(tmp_path / "made" / "train" / first)).transpose(2, 0, 1)
-        torch.testing.assert_close((rows.before[row] + 1) * 127.5, torch.tensor(pixels).float())
+        assert torch.equal(rows.before[row], to_values(torch.tensor(pixels)))
     again = loader.rows_of(data, rows.numbers.numpy(), torch.device("cpu"))
     assert again.before is not None
     assert torch.equal(again.before, rows.before)
