@@ -127,8 +127,10 @@ def test_read_ahead_is_what_is_resident_whatever_the_order(steps, place):
     kept = Loader(DATA, np.arange(3, 47), 16, 9, "cpu", *place)
     for step in [*range(4), *steps, *range(9, 12)]:
         for one, other in zip(ahead.batch(step), kept.batch(step), strict=True):
-            assert (one is None) == (other is None)
-            assert one is None or torch.equal(one, other)
+            if one is None or other is None:
+                assert one is other
+            else:
+                assert torch.equal(one, other)
     ahead.close()
     assert torch.equal(ahead.batch(3).values, kept.batch(3).values)  # and goes on if it is asked to
     ahead.close()
