@@ -36,6 +36,11 @@ PRESENT = {
     "training.measure_pictures": st.integers(20, 4096),
     "data.text_column": WORDS,
     "data.label_column": WORDS,
+    "data.before_column": WORDS,
+    "data.classes": st.lists(WORDS, max_size=4),
+    "base.model": WORDS,
+    "base.fingerprint": WORDS,
+    "base.rank": st.integers(1, 64),
 }
 LENGTH = st.one_of(
     st.builds(lambda n: {"training.images": n, "training.budget": None}, st.integers(1, 10**12)),
