@@ -104,5 +104,3 @@ def main() -> None:
     except (ValueError, OSError) as error:
         print(f"phosphene: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
-    finally:
-        gc.freeze()  # what ends with the process need not be searched

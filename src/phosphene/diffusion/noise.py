@@ -16,6 +16,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from phosphene.kernels import philox as fast
+
 MASK = 0xFFFFFFFF
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 WEYL = (0x9E3779B9, 0xBB67AE85)
@@ -63,12 +65,14 @@ def philox(counter: tuple[Tensor, ...], key: tuple[Tensor, ...]) -> tuple[Tensor
 def words(key: Key, step: int | Int64[Tensor, " b"], count: int, stream: int) -> Int64[Tensor, "b count"]:
     """`count` words of 32 random bits for each row."""
     assert 0 <= stream < STREAMS
-    blocks = torch.arange((count + 3) // 4, device=key.seed.device)
     # Filled on the device: a number that is copied there would be waited for.
-    turn = step.to(blocks) if isinstance(step, Tensor) else torch.full_like(blocks[:1], step)
+    turn = step.to(key.seed) if isinstance(step, Tensor) else torch.full_like(key.seed, step)
     turn = turn * STREAMS + stream
+    if fast.suits(key.seed):
+        return fast.words(key.seed, key.picture, turn.expand(len(key.seed)), count)
+    blocks = torch.arange((count + 3) // 4, device=key.seed.device)
     picture, seed = key.picture[:, None], key.seed[:, None]
-    counter = (blocks, turn.reshape(-1, 1) & MASK, picture & MASK, picture >> 32 & MASK)
+    counter = (blocks, turn[:, None] & MASK, picture & MASK, picture >> 32 & MASK)
     drawn = philox(counter, (seed & MASK, seed >> 32 & MASK))
     return torch.stack(torch.broadcast_tensors(*drawn), dim=-1).flatten(1)[:, :count]
 

@@ -28,8 +28,8 @@ class LossScale:
 
     def undo(self, weights: Iterable[nn.Parameter]) -> None:
         """Divides the gradients."""
-        gradients = [weight.grad for weight in weights if weight.grad is not None]
         if self.changes:
+            gradients = [weight.grad for weight in weights if weight.grad is not None]
             torch._foreach_mul_(gradients, 1 / self.factor)
 
     def good_step(self) -> None:

@@ -221,7 +221,8 @@ class Trainer:
         """Before each step: dropout is the one thing that draws from torch's own generator."""
         number = self.step * self.workers.world + self.workers.rank
         torch.manual_seed((self.recipe.training.seed * 0x9E3779B1 + number) % 2**63)
-        self.network.train()
+        if not self.network.training:
+            self.network.train()
 
     def timed(self, spent: float, waited: float) -> Observation:
         """What the last step told, with what the clock knows."""
