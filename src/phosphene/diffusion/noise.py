@@ -25,7 +25,7 @@ ROUNDS = 10
 
 AT_ONCE = 2**17  # values that `normals` draws together
 # Streams keep draws for different purposes apart under one (seed, picture, step).
-NOISE, TIME, DROP, AUGMENT, DEQUANTIZE, CAPTION = range(6)
+NOISE, TIME, DROP, AUGMENT, DEQUANTIZE, CAPTION, SIGHT, SHOWN = range(8)
 STREAMS = 16
 
 

@@ -24,7 +24,6 @@ from phosphene.families.generator import Generator, load
 from phosphene.measures.features.encoder import Encoder
 from phosphene.measures.features.encoders import ENCODERS
 from phosphene.networks.count import multiply_adds
-from phosphene.tasks.request import NOTHING
 from phosphene.training.folder import RunFolder
 from phosphene.version import __version__
 
@@ -300,7 +299,7 @@ def _time_a_call(subject: Subject) -> float:
     shape = (rows, subject.generator.channels, subject.generator.size, subject.generator.size)
     x = torch.zeros(shape, device=subject.generator.device)
     level = subject.grid.rows(torch.zeros(rows, dtype=torch.int64))
-    condition = subject.generator.task.asked([NOTHING] * rows).each(lambda t: t.to(x.device))
+    condition = subject.generator.task.blank(rows, shape[1:], x.device)
     spent = 0.0
     with torch.inference_mode():
         for _ in range(2):

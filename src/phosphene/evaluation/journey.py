@@ -10,10 +10,13 @@ from markupsafe import Markup
 from phosphene.diffusion.level import like
 from phosphene.diffusion.noise import keys, normal
 from phosphene.evaluation.sets import Real
+from phosphene.evaluation.subject import shown_of
 from phosphene.families.generator import Generator
 from phosphene.pages import blocks
 from phosphene.pages.page import Section
 from phosphene.pictures.pixels import to_pillow, to_values
+from phosphene.tasks.request import Request
+from phosphene.tasks.sight import Shown
 
 ROWS, FRAMES = 4, 9
 
@@ -38,17 +41,24 @@ def forward(generator: Generator, data: Real) -> Way:
     return Way(tuple(torch.stack(films, 1)), tuple(words))
 
 
-def reverse(generator: Generator) -> Way:
+def reverse(generator: Generator, data: Real) -> Way:
     """Samples from noise, every so many evaluations of the network; the last frame is the picture."""
-    labels = (
-        [generator.classes[i % len(generator.classes)] for i in range(ROWS)] if generator.classes else None
-    )
-    made = generator.sample(ROWS, seed=0, label=labels, trajectory=True)
+    classes = generator.classes or (None,)
+    requests = [
+        Request(classes[i % len(classes)], shown=one) for i, one in enumerate(examples(generator, data, ROWS))
+    ]
+    made = generator.make(requests, seed=0, trajectory=True)
     picked = np.unique(np.linspace(0, len(made.frames) - 1, FRAMES).astype(int))
     films = torch.stack([made.frames[i] for i in picked], 1)
     share = [i / (len(made.frames) - 1) for i in picked]
     words = ["noise", *(f"{s:.0%}" for s in share[1:-1]), "picture"]
     return Way(tuple(films), tuple(words))
+
+
+def examples(generator: Generator, data: Real, count: int) -> list[Shown | None]:
+    """What is shown of held-out pictures, or of training pictures where there are none."""
+    some = data.held_out if len(data.held_out) else data.training
+    return shown_of(generator, data.dataset.pictures[some[np.arange(count) * len(some) // count]])
 
 
 def section(there: Way, back: Way) -> Section:

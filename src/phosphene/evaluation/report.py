@@ -69,7 +69,7 @@ def report(
 def written(known: Known, prices: Prices, stale: bool = False) -> str:
     """The page."""
     meter = Meter()
-    back = journey.reverse(known.generator)
+    back = journey.reverse(known.generator, known.data)
     sections = [
         summary(known, stale),
         pictures(known),
@@ -140,7 +140,8 @@ def verdict(evaluation: Evaluation) -> Markup:
 def pictures(known: Known) -> Section:
     """The first samples of those that were measured; without an evaluation, some that are made now."""
     if known.evaluation is None or known.made is None:
-        made = known.generator.sample(32, seed=0)
+        requests = [Request(shown=one) for one in journey.examples(known.generator, known.data, 32)]
+        made = known.generator.make(requests, seed=0)
         return Section("Samples", [blocks.gallery(list(made), caption="Seed 0, not chosen", alt="sample")])
     asked = known.evaluation.asked
     words = f"The first of {asked.count:,} samples of seed {asked.seed}, not chosen"

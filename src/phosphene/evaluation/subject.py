@@ -24,6 +24,7 @@ from phosphene.families.options import Watch
 from phosphene.pictures.pixels import to_bytes, to_values
 from phosphene.recipes.settings import Recipe
 from phosphene.tasks.request import Request
+from phosphene.tasks.sight import Shown
 
 LEVELS = 8  # of noise, at which held-out losses are measured
 GRID = 128  # levels of the ELBO
@@ -67,24 +68,23 @@ class Subject:
 
     @property
     def like(self) -> Chosen:
-        """The pictures whose labels and captions samples are asked for: the reference; in words, rather
-        held-out ones, which are in the twin where the reference is training pictures."""
-        sets = self.sets
-        return (
-            sets.twin
-            if self.generator.task.text and sets.reference.record.what == "training"
-            else sets.reference
-        )
+        """The pictures whose labels and captions samples are asked for, or which are shown for them: the
+        reference; in words and shown, rather held-out ones, which are in the twin where the reference is
+        training pictures."""
+        sets, task = self.sets, self.generator.task
+        unseen = (task.text or task.sight) and sets.reference.record.what == "training"
+        return sets.twin if unseen else sets.reference
 
     def requests(self, some: Chosen) -> list[Request]:
         """What pictures like these would be asked for: each with its label and the first of its captions, as
-        far as it has them and the model hears them."""
+        far as it has them and the model hears them, and with what is shown of it."""
         names, none = self.generator.classes, [None] * len(some.pictures)
         numbers = some.labels.tolist() if names and some.labels is not None else none
         captions = some.captions if self.generator.task.text and some.captions else [()] * len(none)
         labels = [None if number is None or number < 0 else names[number] for number in numbers]
         prompts = [next(iter(said), None) for said in captions]
-        return [Request(*wish) for wish in zip(labels, prompts, strict=True)]
+        shown = shown_of(self.generator, some.pictures)
+        return [Request(*wish, shown=one) for *wish, one in zip(labels, prompts, shown, strict=True)]
 
     @cached_property
     def span(self) -> tuple[float, float]:
@@ -99,9 +99,9 @@ class Subject:
         ratios = np.geomspace(high, low, GRID)
         return self.generator.family.schedule.at(torch.from_numpy(ratios))
 
-    def condition(self, requests: Sequence[Request]) -> Condition:
+    def condition(self, requests: Sequence[Request], key: noise.Key) -> Condition:
         """What the network is told of real pictures that were asked for so."""
-        return self.generator.task.asked(requests).each(lambda t: t.to(self.generator.device))
+        return self.generator.task.asked(requests, key).each(lambda t: t.to(self.generator.device))
 
     def batches(self, some: Chosen) -> list[tuple[Tensor, Condition, noise.Key]]:
         """Bytes, condition and key of some pictures, a batch at a time; picture i has the noise of (0, i)."""
@@ -110,9 +110,15 @@ class Subject:
         for start in range(0, len(some.pictures), size):
             rows = slice(start, start + size)
             pixels = torch.from_numpy(some.pictures[rows]).to(device)
-            condition = self.condition(requests[rows])
-            parts.append((pixels, condition, noise.keys(0, range(start, start + len(pixels))).to(device)))
+            key = noise.keys(0, range(start, start + len(pixels)))
+            parts.append((pixels, self.condition(requests[rows], key), key.to(device)))
         return parts
+
+
+def shown_of(generator: Generator, pictures: UInt8[np.ndarray, "n c h w"]) -> list[Shown | None]:
+    """What requests show of these pictures; picture i is drawn with (0, i)."""
+    values = to_values(torch.from_numpy(np.ascontiguousarray(pictures)))
+    return generator.task.wishes(values, noise.keys(0, range(len(values))))
 
 
 def sample(subject: Subject, watch: Watch | None = None) -> Samples:
@@ -121,11 +127,9 @@ def sample(subject: Subject, watch: Watch | None = None) -> Samples:
     options, asked = subject.options, subject.asked
     requests = subject.requests(subject.like)
     begun = time.perf_counter()
-    made = subject.generator.sample(
-        options.count,
+    made = subject.generator.make(
+        requests,
         seed=options.seed,
-        label=[request.label for request in requests],
-        prompt=[request.prompt for request in requests],
         solver=asked.solver,
         steps=asked.steps,
         guidance=asked.guidance,

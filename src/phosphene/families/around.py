@@ -13,6 +13,7 @@ itself is shown of a picture is a part of the request (`tasks`), so that trainin
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -23,6 +24,7 @@ from phosphene.diffusion.schedule import Schedule
 from phosphene.families.asked import Asked
 from phosphene.families.diffusion import Diffusion
 from phosphene.families.rows import Row
+from phosphene.tasks.sight import face
 
 Steer = Callable[[Denoise], Denoise]
 
@@ -55,9 +57,17 @@ class Around:
         """The family's denoiser with guidance (`steer`) and all else around it, for these rows."""
         return steer(family.denoise)
 
-    def finish(self, made: Float[Tensor, "b c h w"], rows: Sequence[Row]) -> Float[Tensor, "b c h w"]:
+    def finish(self, made: Float[Tensor, "b c h w"], rows: Sequence[Row]) -> Float[Tensor, "b c h2 w2"]:
         """What is made of the last x, on the CPU."""
         return made
+
+    def seen(
+        self, rows: Sequence[Row], size: tuple[int, int], channels: int
+    ) -> Float[Tensor, "n c h w"] | None:
+        """What each picture of so many pixels was made from, to be looked at; None if from nothing."""
+        shown = [row.request.shown for row in rows]
+        faces = [face(one, channels, size) for one in shown if one is not None]
+        return torch.stack(faces) if faces else None
 
     def describe(self) -> Mapping[str, Any]:
         """What a picture's file says of it."""

@@ -1,20 +1,25 @@
 """A trained model that can be asked for pictures."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Unpack
 
 from phosphene import files
+from phosphene.families import questions
 from phosphene.families.adapting import Adapters
 from phosphene.families.around import PLAIN, Around
 from phosphene.families.like import applied
 from phosphene.families.like import read as read_like
 from phosphene.families.making import asking
+from phosphene.families.opened import Given
 from phosphene.families.options import Options, given, numbered
 from phosphene.families.place import BEST
+from phosphene.families.questions import Question
 from phosphene.families.ready import Ready
 from phosphene.families.rows import Labels, Texts, each
 from phosphene.families.sampled import Sampled
+from phosphene.families.shown import finishing
 from phosphene.pictures.embedded import read_settings
 from phosphene.tasks.request import Request
 
@@ -66,6 +71,92 @@ class Generator(Ready):
         if remade is not None and making.weaker is not None and making.weaker.fingerprint != remade:
             raise ValueError(f"like {like}: made with another weaker model than {making.weaker.named} is now")
         return making.all()
+
+    def inpaint(
+        self,
+        image: Given,
+        mask: Given,
+        *,
+        n: int = 1,
+        label: Labels = None,
+        prompt: Texts = None,
+        negative: Texts = None,
+        method: str | None = None,
+        **how: Unpack[Options],
+    ) -> Sampled:
+        """n pictures that are this one but where the mask is white, which is made anew.
+
+        image, mask: files or Pillow pictures of one size; both are cut to the model's square. Elsewhere the
+        pictures stay what they were, exactly. method: mmps, pigdm or repaint of a model that was not trained
+        for inpainting (`families.restoring`). how: see `families.options.Options`.
+        """
+        question = questions.inpainting(self, image, mask, method)
+        return self._answer(question, n, label, prompt, negative, how)
+
+    def upscale(
+        self,
+        image: Given,
+        *,
+        factor: int | None = None,
+        n: int = 1,
+        label: Labels = None,
+        prompt: Texts = None,
+        negative: Texts = None,
+        method: str | None = None,
+        augmentation: float | None = None,
+        overlap: int | None = None,
+        **how: Unpack[Options],
+    ) -> Sampled:
+        """n pictures `factor` times as large as this one, which shrink to it.
+
+        By a model that was trained for super-resolution, of any size: larger ones in tiles that share
+        `overlap` pixels, `batch` of them a call. augmentation: noise laid on the picture before it is shown,
+        a share from 0; more invents more. By another model the picture must be its size / factor, and method
+        is mmps, pigdm or repaint.
+        """
+        question = questions.upscaling(self, image, factor, method, augmentation, overlap, how.get("batch"))
+        return self._answer(question, n, label, prompt, negative, how)
+
+    def restore(
+        self,
+        image: Given,
+        *,
+        what: str | None = None,
+        strength: float | None = None,
+        n: int = 1,
+        label: Labels = None,
+        prompt: Texts = None,
+        negative: Texts = None,
+        method: str | None = None,
+        **how: Unpack[Options],
+    ) -> Sampled:
+        """n pictures that this one could be of, cut to the model's square.
+
+        what: colouring, deblurring or denoising; a model that was trained for one does that. Of a model that
+        was not, strength is the blur in pixels (1) or the noise's deviation (0.2), and method is mmps, pigdm
+        or repaint.
+        """
+        question = questions.restoring(self, image, what, method, strength)
+        return self._answer(question, n, label, prompt, negative, how)
+
+    def _answer(
+        self, question: Question, n: int, label: Labels, prompt: Texts, negative: Texts, how: Options
+    ) -> Sampled:
+        numbered(n, given(how))
+        wishes = zip(
+            each("label", label, n), each("prompt", prompt, n), each("negative", negative, n), strict=True
+        )
+        requests = [Request(*wish, shown=question.shown) for wish in wishes]
+        return self.make(requests, question.around, **how)
+
+    def make(
+        self, requests: Sequence[Request], around: Around | None = None, **how: Unpack[Options]
+    ) -> Sampled:
+        """A picture for each request, whatever is asked; what suits the model's task goes around sampling.
+
+        Raises ValueError as `sample` does.
+        """
+        return asking(self, requests, around or finishing(self), self.defaults, given(how)).all()
 
 
 def load(

@@ -40,7 +40,7 @@ def settings(
     """What the file of a picture says. weaker: the fields of autoguidance, if it was used."""
     adapters = [one._asdict() for one in model.adapters] or None
     made = {"ema": model.ema, "adapters": adapters, "seed": seed, "picture": picture}
-    made |= {**vars(request), **weaker, **asked.describe()}
+    made |= {**request.describe(), **weaker, **asked.describe()}
     return {
         "phosphene": __version__,
         "model": model.fingerprint,
@@ -70,6 +70,8 @@ def read(path: Path, model: Model, folder: Path) -> tuple[Made, Asked]:
         raise ValueError(f"like {path}: made with other adapters, {words}; load the model with those")
     if given.get("model") != model.fingerprint:
         raise ValueError(f"like {path}: made by another model ({given.get('run')}), not by {folder}")
+    if "restored" in given:
+        raise ValueError(f"like {path}: made from a picture, which it does not hold; give that one again")
     names = [field.name for field in fields(Asked)]
     try:
         made = Made.model_validate({name: given.get(name) for name in Made.model_fields})

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from phosphene.diffusion.condition import Condition
 from phosphene.diffusion.denoiser import Denoise
-from phosphene.diffusion.noise import keys
+from phosphene.diffusion.noise import Key, keys
 from phosphene.diffusion.plan import sample
 from phosphene.families.around import Around
 from phosphene.families.asked import Asked
@@ -60,7 +60,7 @@ class Making:
         asked, rows, ready = self.rows[0].asked, self.rows, self.ready
         plan = self.around.plan(asked, ready.family.walked)
         requests = [row.request for row in rows]
-        ready.task.compared(requests, ready.task.asked(requests))
+        ready.task.refuse(requests)
         if self.weaker is not None and any(request.negative is not None for request in requests):
             raise ValueError(
                 f"negative: with weaker {self.weaker.named} guidance leads away from that; give one"
@@ -93,14 +93,20 @@ class Making:
             numbers = [row.number for row in part]
             denoise, condition = self._guided(family, part)
             with torch.inference_mode():
-                key = keys(self.seed, numbers).to(ready.device)
+                key = self._keys(part).to(ready.device)
                 x = self.around.begin(plan, key, part, (ready.channels, ready.size, ready.size))
                 made = sample(denoise, plan, key, condition, x, step).cpu()
             refuse_infinite(made, numbers, asked)
             pictures.append(self.around.finish(made, part))
             frames.append(film)
         joined = tuple(torch.cat(parts) for parts in zip(*frames, strict=True))
-        return Sampled(torch.cat(pictures), self._settings(), plan.evaluations, joined)
+        values = torch.cat(pictures)
+        size = (values.shape[2], values.shape[3])
+        seen = self.around.seen(rows, size, ready.channels)
+        return Sampled(values, self._settings(), plan.evaluations, joined, seen)
+
+    def _keys(self, rows: Sequence[Row]) -> Key:
+        return keys(self.seed, [row.number for row in rows])
 
     def _settings(self) -> tuple[Mapping[str, Any], ...]:
         """What the file of each picture says."""
@@ -114,7 +120,7 @@ class Making:
         """The denoiser with what is asked around it, and the condition of these rows."""
         task, device = self.ready.task, self.ready.device
         requests = [row.request for row in rows]
-        condition = task.asked(requests).each(lambda t: t.to(device))
+        condition = task.asked(requests, self._keys(rows)).each(lambda t: t.to(device))
         compared = task.compared(requests, condition)
         against = None if compared is None else compared.each(lambda t: t.to(device))
         # Where nothing is asked, the two answers that guidance compares are the same.

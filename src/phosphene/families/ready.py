@@ -19,7 +19,7 @@ from phosphene.families.precision import Precision, choose_precision
 from phosphene.networks.build import narrowest
 from phosphene.recipes.settings import PrecisionName
 from phosphene.store import model, text_encoder
-from phosphene.tasks.request import NOTHING
+from phosphene.tasks.sights import extra, sight
 from phosphene.tasks.task import Task
 from phosphene.tasks.text import Text
 
@@ -58,6 +58,13 @@ class Ready:
         folder = find_model(place, best)
         there = None if text is None else str(text)
         found = cls(adapted(read(folder, ema), adapters), folder, choose_device(device), precision, there)
+        header, takes = found.model.header, found.model.config.in_channels
+        if takes != header.channels + extra(header.task, header.channels):
+            raise ValueError(
+                f"{folder / model.CONFIG}: task {header.task.kind}: shows "
+                f"{extra(header.task, header.channels)} channels beside {header.channels}, the network "
+                f"takes {takes}"
+            )
         assert found.precision  # one that is not to be had here is said now
         return found
 
@@ -93,7 +100,7 @@ class Ready:
     def quick(self, rows: int, calls: int) -> Diffusion:
         """The family with its network in the way that is fastest for so many calls with so many rows."""
         x = torch.zeros(rows, self.channels, self.size, self.size, device=self.device)
-        condition = self.task.asked([NOTHING] * rows).each(lambda t: t.to(self.device))
+        condition = self.task.blank(rows, (self.channels, self.size, self.size), self.device)
 
         def call(network: nn.Module) -> None:
             network(x, x.new_zeros(rows), condition)
@@ -105,11 +112,11 @@ class Ready:
 
     @cached_property
     def task(self) -> Task:
-        header, device = self.model.header.text, self.device
+        header, device, shows = self.model.header.text, self.device, sight(self.model.header.task)
         if header is None:
-            return Task(self.classes)
+            return Task(self.classes, sight=shows)
         text = Text(header.width, lambda: text_encoder.of_header(header, self.text, device))
-        return Task(self.classes, text=text)
+        return Task(self.classes, text=text, sight=shows)
 
     @property
     def conditional(self) -> bool:

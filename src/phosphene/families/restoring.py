@@ -78,6 +78,10 @@ class Restoring(Around):
         """What is exactly known, exactly."""
         return made if self.noise else restoration.put_in(made, self.measurement, self.picture[None].to(made))
 
+    def seen(self, rows: Sequence[Row], size: tuple[int, int], channels: int) -> Float[Tensor, "n c h w"]:
+        """The least picture that measures so."""
+        return self.measurement.fit(self.picture[None].float()).expand(len(rows), -1, -1, -1)
+
     def describe(self) -> dict[str, Any]:
         """What a picture's file says of it."""
         return {"restored": self.method, "noise": self.noise}

@@ -22,13 +22,15 @@ FILM_SIDE = 32  # pixels that a small picture is enlarged to in an animation
 class Sampled(Sequence[Image.Image]):
     """A sequence of Pillow pictures. values: the same as a tensor, in [-1, 1] but for what was overshot.
 
-    settings: for each picture how it was made. frames: the noisy pictures on the way, if asked for.
+    settings: for each picture how it was made. frames: the noisy pictures on the way, if asked for. seen:
+    what each was made from, if from a picture.
     """
 
     values: Float[Tensor, "n c h w"]
     settings: tuple[Mapping[str, Any], ...]
     evaluations: int
     frames: tuple[Float[Tensor, "n c h w"], ...] = field(default=(), repr=False)
+    seen: Float[Tensor, "n c h w"] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.settings)
@@ -46,8 +48,12 @@ class Sampled(Sequence[Image.Image]):
         return iter(to_pillow(self.values))
 
     def sheet(self, columns: int | None = None, row_titles: Sequence[str] | None = None) -> Image.Image:
-        """All on one picture, enlarged so that a person can read it."""
-        return sheet(list(self), columns or columns_for(len(self)), row_titles=row_titles)
+        """All on one picture, enlarged so that a person can read it; each behind what it was made from."""
+        images = list(self)
+        if self.seen is None:
+            return sheet(images, columns or columns_for(len(self)), row_titles=row_titles)
+        pairs = [image for pair in zip(to_pillow(self.seen), images, strict=True) for image in pair]
+        return sheet(pairs, 2 * (columns or columns_for(len(self))), row_titles=row_titles)
 
     def save(self, folder: Path | str) -> list[Path]:
         """sheet.png and a PNG for each picture with its settings inside; returns where. With frames, also

@@ -11,11 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, get_args
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-Share = Annotated[float, Field(ge=0, lt=1)]
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
+from phosphene.recipes.section import Count, Positive, Settings, Share
+from phosphene.recipes.tasks import TASKS, NoTask, TaskSettings
 
 ScheduleName = Literal[
     "linear", "scaled_linear", "linear_zero_terminal", "cosine", "cosine_capped", "edm", "flow"
@@ -49,12 +48,6 @@ Threshold = Literal["none", "clip", "dynamic"]
 
 
 AUTO = "auto"
-
-
-class Settings(BaseModel):
-    """A frozen section that refuses unknown fields, wrong types, infinity and NaN."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class DataSettings(Settings):
@@ -246,6 +239,7 @@ class Recipe(Settings):
     training: TrainingSettings = TrainingSettings()
     sampling: SamplingSettings = SamplingSettings()
     base: BaseSettings = BaseSettings()
+    task: TaskSettings = NoTask()
 
     @model_validator(mode="after")
     def _can_be_sampled(self) -> "Recipe":
@@ -258,6 +252,8 @@ class Recipe(Settings):
 
 
 NETWORKS = {"unet": UNetSettings, "transformer": TransformerSettings}
+KINDS = {"network": NETWORKS, "task": TASKS}
+"""Sections that are of one kind of several; another kind has other settings."""
 
 NONE = "none"
 """None as a word, for TOML and command lines, which have no other."""
@@ -271,6 +267,7 @@ OPTIONAL = {
         "training": [TrainingSettings],
         "sampling": [SamplingSettings],
         "base": [BaseSettings],
+        "task": TASKS.values(),
     }.items()
     for model in models
     for name, field in model.model_fields.items()
@@ -298,8 +295,9 @@ def changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
                     unknown(dotted, section, [k for k, v in place.items() if isinstance(v, dict)])
                 )
             place = place[section]
-        if dotted == "network.kind" and value in NETWORKS and value != values["network"]["kind"]:
-            values["network"] = NETWORKS[value]().model_dump(mode="json")
+        kinds = KINDS.get(sections[0], {}) if sections and field == "kind" else {}
+        if isinstance(value, str) and value in kinds and value != place["kind"]:
+            values[sections[0]] = kinds[value]().model_dump(mode="json")
             continue
         if field not in place or isinstance(place[field], dict):
             raise ValueError(unknown(dotted, field, [k for k, v in place.items() if not isinstance(v, dict)]))
@@ -322,7 +320,7 @@ def validate(values: Mapping[str, Any]) -> Recipe:
 def first_line(error: ValidationError) -> str:
     """pydantic's first complaint: the field, the value, what is accepted."""
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"] if part not in ("unet", "transformer"))
+    where = ".".join(str(part) for part in first["loc"] if part not in {*NETWORKS, *TASKS})
     if isinstance(said := first.get("ctx", {}).get("error"), ValueError):  # our own, of fields together
         return f"{where}.{said}" if where else str(said)
     message = first["msg"][0].lower() + first["msg"][1:]

@@ -29,6 +29,7 @@ from phosphene.recipes.settings import (
     Settings,
     first_line,
 )
+from phosphene.recipes.tasks import NoTask, TaskSettings
 from phosphene.store.tensors import write_tensors
 from phosphene.store.text_encoder import TextHeader
 
@@ -56,7 +57,7 @@ class Provenance(Settings):
 class Header(Settings):
     """config.json but for the network. size, channels: of its pictures; classes: names of its labels.
 
-    text: the encoder through which it hears captions, if it does.
+    text: the encoder through which it hears captions, if it does. task: what it is shown of a picture.
     ema: lengths of the averages that the folder holds, that of model.safetensors first, if it is one.
     """
 
@@ -67,6 +68,7 @@ class Header(Settings):
     channels: Annotated[int, Field(ge=1, le=4)]
     classes: tuple[str, ...] = ()
     text: TextHeader | None = None
+    task: TaskSettings = NoTask()
     ema: tuple[Positive, ...] = ()
     provenance: Provenance | None = None
 
@@ -183,7 +185,10 @@ def agree(header: Header, config: Config) -> None:
         raise ValueError(f"classes: {len(header.classes)} names, the network has {config.classes} classes")
     if config.token_width != (width := header.text.width if header.text else 0):
         raise ValueError(f"text.width {width}: the network hears states of width {config.token_width}")
-    if config.in_channels != header.channels:
+    # What is shown is counted by the task's own code, above this room; here: none without a task.
+    if config.in_channels < header.channels or (
+        isinstance(header.task, NoTask) and config.in_channels != header.channels
+    ):
         raise ValueError(f"channels {header.channels}: the network takes {config.in_channels}")
     if config.out_channels != out:
         learned = header.diffusion.learned_variance

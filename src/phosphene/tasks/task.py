@@ -14,7 +14,8 @@ from phosphene.diffusion import noise
 from phosphene.diffusion.condition import NO_LABEL, Condition
 from phosphene.diffusion.noise import Key
 from phosphene.store.text_encoder import shortened
-from phosphene.tasks.request import Label, Request
+from phosphene.tasks.request import NOTHING, Label, Request
+from phosphene.tasks.sight import Shown, Sight, blank, together
 from phosphene.tasks.text import Captioned, Text
 
 
@@ -24,13 +25,15 @@ class Task:
 
     classes: names, in the order of their indices. drop: how often training hides label and text, together,
     so that one network learns both answers that classifier-free guidance compares. text: None where the model
-    hears none. captioned: the data set's texts, in training.
+    hears none. captioned: the data set's texts, in training. sight: what it shows the network of a picture,
+    None where it shows none.
     """
 
     classes: tuple[str, ...] = ()
     drop: float = 0.1
     text: Text | None = None
     captioned: Captioned | None = None
+    sight: Sight | None = None
 
     @property
     def takes(self) -> str:
@@ -54,20 +57,45 @@ class Task:
             condition,
             label=None if label is None else label.masked_fill(hidden, NO_LABEL),
             mask=None if mask is None else mask & ~hidden[:, None],
+            picture=self._drawn(values, key, step),
         )
 
     def known(self, rows: Rows, key: Key) -> Condition:
-        """The condition that the data states of pictures, nothing hidden. key: for what is drawn."""
-        return self._said(rows, None)
+        """The condition that the data states of pictures, nothing hidden; what is shown of them is drawn with
+        `key`, as in the first step of training."""
+        return replace(self._said(rows, None), picture=self._drawn(rows.values, key, 0))
 
-    def asked(self, requests: Sequence[Request]) -> Condition:
-        """The condition of a request for some pictures.
+    def asked(self, requests: Sequence[Request], key: Key | None = None) -> Condition:
+        """The condition of a request for some pictures. key: of the noise laid on what is shown, if any is.
 
         Raises ValueError for a label that does not exist, a prompt without words or too long, and for what
         the model was not trained for.
         """
-        label = self._labels([request.label for request in requests])
-        return Condition(label=label, **self._texts("prompt", [request.prompt for request in requests]))
+        said = self._worded(requests)
+        if self.sight is None:
+            return said
+        self.refuse(requests)
+        assert key is not None
+        shown = together([request.shown for request in requests if request.shown is not None])
+        return replace(said, picture=self.sight.show(shown, key.to("cpu"), 0))
+
+    def refuse(self, requests: Sequence[Request]) -> None:
+        """Raises ValueError, as `asked` does, for what cannot be asked; shows nothing yet."""
+        self.compared(requests, self._worded(requests))
+        if self.sight is not None and any(request.shown is None for request in requests):
+            raise ValueError(f"this model makes a picture of one that it is shown: {self.sight.ask}")
+
+    def blank(self, rows: int, shape: tuple[int, int, int], device: torch.device) -> Condition:
+        """A condition as large as that of so many pictures, in which nothing is asked."""
+        said = self._worded([NOTHING] * rows).each(lambda t: t.to(device))
+        return said if self.sight is None else replace(said, picture=blank(self.sight, rows, shape, device))
+
+    def wishes(self, values: Float[Tensor, "b c h w"], key: Key) -> list[Shown | None]:
+        """What requests would show of pictures like these: drawn with `key` as `known` does, at the level of
+        noise that is usual when the model is asked."""
+        if self.sight is None:
+            return [None] * len(values)
+        return list(self.sight.draw(values, key, 0).shown(self.sight.usual))
 
     def compared(self, requests: Sequence[Request], condition: Condition) -> Condition | None:
         """What guidance compares a request's condition with where it has negative prompts: its null, hearing
@@ -76,6 +104,15 @@ class Task:
         if all(text is None for text in texts):
             return None
         return replace(condition.null(), **self._texts("negative", texts))
+
+    def _worded(self, requests: Sequence[Request]) -> Condition:
+        label = self._labels([request.label for request in requests])
+        return Condition(label=label, **self._texts("prompt", [request.prompt for request in requests]))
+
+    def _drawn(self, values: Float[Tensor, "b c h w"], key: Key, step: int) -> Tensor | None:
+        if self.sight is None:
+            return None
+        return self.sight.show(self.sight.draw(values, key, step), key, step)
 
     def _said(self, rows: Rows, share: Float64[Tensor, " b"] | None) -> Condition:
         """share: which of a picture's captions; None is the first."""

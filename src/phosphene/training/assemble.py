@@ -12,6 +12,7 @@ from phosphene.networks.transformer import TransformerConfig
 from phosphene.networks.unet import UNetConfig
 from phosphene.recipes.settings import Recipe, TransformerSettings
 from phosphene.store.model import Header
+from phosphene.tasks.sights import extra, refuse_for, sight
 from phosphene.tasks.task import Task
 from phosphene.tasks.text import Text
 from phosphene.training import text
@@ -27,6 +28,8 @@ def network_config(recipe: Recipe, size: int, channels: int, classes: int, token
     settings = recipe.network
     out = channels * (2 if recipe.diffusion.learned_variance else 1)
     augment = AUGMENT if recipe.data.augment else 0
+    refuse_for(recipe.task, channels, size)
+    taken = channels + extra(recipe.task, channels)
     if isinstance(settings, TransformerSettings):
         if size % settings.patch:
             raise ValueError(
@@ -34,7 +37,7 @@ def network_config(recipe: Recipe, size: int, channels: int, classes: int, token
                 f"take a size that is a multiple of {settings.patch}"
             )
         return TransformerConfig(
-            channels,
+            taken,
             out,
             settings.patch,
             settings.width,
@@ -56,7 +59,7 @@ def network_config(recipe: Recipe, size: int, channels: int, classes: int, token
     if widths[0] % 2:
         raise ValueError(f"network.width {settings.width}: give an even number of channels at full size")
     return UNetConfig(
-        channels,
+        taken,
         out,
         widths=widths,
         attention=attending(tuple(size // 2**level for level in range(len(multipliers))), settings.attention),
@@ -104,6 +107,7 @@ def header(recipe: Recipe, dataset: Dataset, hears: Text | None = None) -> Heade
         channels=dataset.channels,
         classes=classes(dataset),
         text=None if hears is None else hears.find().header,
+        task=recipe.task,
     )
 
 
@@ -122,7 +126,8 @@ def task(recipe: Recipe, dataset: Dataset, device: torch.device) -> Task:
     """How the run's conditions are made; captions that are not in the cache are encoded now."""
     encoder = text.encoder(recipe, device)
     hears = None if encoder is None else Text(encoder.width, lambda: encoder)
-    return Task(classes(dataset), recipe.diffusion.drop, hears, text.captioned(recipe, dataset, device))
+    said = text.captioned(recipe, dataset, device)
+    return Task(classes(dataset), recipe.diffusion.drop, hears, said, sight(recipe.task))
 
 
 def parts(rows: int, accumulate: int) -> Iterator[slice]:

@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
+from PIL import Image
 from torch import Tensor
 
 from phosphene.data.loader import rows_of
@@ -28,6 +29,7 @@ from phosphene.measures.features.fixed import pixels, random_convolutions
 from phosphene.measures.memorisation import Memorised, Views, views
 from phosphene.pictures.pixels import to_bytes, to_pillow, to_values
 from phosphene.pictures.sheet import sheet
+from phosphene.tasks.sight import face
 from phosphene.training import figures
 from phosphene.training.board import Board
 from phosphene.training.figures import Known, Made
@@ -115,7 +117,7 @@ class Measurement:
             yield kind
             found |= figure(made, self.known)
         yield "memorisation"
-        judged = figures.copies(made, self.known)
+        judged = None if self.shows_training else figures.copies(made, self.known)
         found |= {} if judged is None else figures.copied(judged)
         trainer.watch.see(self.observation(step, values, judged))
         yield "sheet"
@@ -127,10 +129,17 @@ class Measurement:
 
     @cached_property
     def beside(self) -> Numbers:
-        """A training picture for each made one, whose label it is asked for."""
-        count = suited(self.trainer)
-        chosen = evenly(self.trainer.loader.indices, count)
+        """A picture for each made one, whose label it is asked for: a training picture; held-out ones, where
+        there are any, for a model to which they are shown."""
+        trainer, count = self.trainer, suited(self.trainer)
+        unseen = trainer.task.sight is not None and len(trainer.held_out)
+        chosen = evenly(trainer.held_out if unseen else trainer.loader.indices, count)
         return chosen[np.arange(count) % len(chosen)]
+
+    @property
+    def shows_training(self) -> bool:
+        """Whether pictures are made of training pictures, and so should be like them."""
+        return self.trainer.task.sight is not None and not len(self.trainer.held_out)
 
     def knowing(self) -> Generator[str, None, Known]:
         """The features of real pictures."""
@@ -238,12 +247,30 @@ class Measurement:
     def show(self, step: int, values: Float[Tensor, "n c h w"]) -> None:
         """The sheet on fixed seeds."""
         chosen = evenly(np.arange(len(values)), SHOWN)
-        page = sheet(to_pillow(values[torch.from_numpy(chosen)]), columns_for(len(chosen)))
+        made = to_pillow(values[torch.from_numpy(chosen)])
+        page = self.beside_what_was_shown(made, chosen) or sheet(made, columns_for(len(chosen)))
         file = io.BytesIO()
         page.save(file, "PNG")
         self.folder.samples.mkdir(exist_ok=True)
         write_atomic(self.folder.samples / f"step-{step:06d}.png", file.getvalue())
         self.board.picture(step, "samples", page)
+
+    def beside_what_was_shown(self, made: list[Image.Image], chosen: Numbers) -> Image.Image | None:
+        """For a model to which pictures are shown: what was shown, what was made of it, what it was."""
+        trainer = self.trainer
+        if trainer.task.sight is None:
+            return None
+        real = to_values(self.pictures(self.beside[chosen]))
+        key = keys(trainer.recipe.training.seed, chosen.tolist())
+        faces = [
+            face(one, real.shape[1], (real.shape[2], real.shape[3]))
+            for one in trainer.task.wishes(real, key)
+            if one is not None
+        ]
+        triples = zip(to_pillow(torch.stack(faces)), made, to_pillow(real), strict=True)
+        columns = max(1, columns_for(3 * len(made)) // 3)
+        titles = ["shown", "made", "real"] * columns
+        return sheet([image for triple in triples for image in triple], 3 * columns, column_titles=titles)
 
     def write(self, step: int, found: Mapping[str, float], took: Seconds, better: bool) -> None:
         """The line of the log."""

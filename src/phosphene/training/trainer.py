@@ -30,7 +30,6 @@ from phosphene.networks.build import narrowest, outer
 from phosphene.networks.transformer import Transformer
 from phosphene.networks.unet import UNet
 from phosphene.recipes.settings import Recipe
-from phosphene.tasks.request import NOTHING
 from phosphene.tasks.task import Task
 from phosphene.training import optimizer, scale
 from phosphene.training.assemble import parts
@@ -110,7 +109,7 @@ class Trainer:
         settings, size = self.recipe.training, self.dataset.size
         rows = -(-settings.batch // (settings.accumulate * self.workers.world))
         x = torch.zeros(rows, self.dataset.channels, size, size, device=self.device)
-        condition = self.task.asked([NOTHING] * rows).each(lambda value: value.to(self.device))
+        condition = self.task.blank(rows, (self.dataset.channels, size, size), self.device)
 
         def step(network: nn.Module) -> None:
             with computing_in(self.precision.name, self.device):

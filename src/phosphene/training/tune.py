@@ -27,7 +27,6 @@ from phosphene.families.asked import Asked
 from phosphene.families.device import finish
 from phosphene.families.diffusion import held_out_losses, quantile_levels
 from phosphene.recipes.settings import Recipe, TransformerSettings, changed
-from phosphene.tasks.request import NOTHING
 from phosphene.training.memory import free, held, peak
 from phosphene.training.train import build
 from phosphene.training.trainer import Trainer
@@ -94,7 +93,7 @@ def _sample(trainer: Trainer) -> None:
     plan = Asked("ddim", 1, "trailing").plan(family.schedule)
     shape = (trainer.dataset.channels, trainer.dataset.size, trainer.dataset.size)
     key = keys(0, range(SAMPLED)).to(trainer.device)
-    condition = trainer.task.asked([NOTHING] * SAMPLED).each(lambda value: value.to(trainer.device))
+    condition = trainer.task.blank(SAMPLED, shape, trainer.device)
     with torch.inference_mode():
         sample(family.denoise, plan, key, condition, shape)
 

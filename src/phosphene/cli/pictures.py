@@ -1,0 +1,144 @@
+"""`phosphene inpaint`, `upscale` and `restore`: pictures made from a picture."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from phosphene.cli.asking import RUN, Asking, asking, in_turn
+
+Image = Annotated[Path, typer.Option(help="The picture.", show_default=False)]
+Count = Annotated[int, typer.Option("-n", help="How many.")]
+Label = Annotated[
+    list[str] | None, typer.Option(help="A class; given several times, in turn.", show_default=False)
+]
+Prompt = Annotated[
+    list[str] | None, typer.Option(help="In words; given several times, in turn.", show_default=False)
+]
+Negative = Annotated[
+    list[str] | None, typer.Option(help="What guidance leads away from, in words.", show_default=False)
+]
+Method = Annotated[
+    str | None,
+    typer.Option(
+        help="mmps, pigdm or repaint: of a model that was not trained for it.",
+        show_default="trained if it was, else mmps",
+    ),
+]
+
+
+@asking
+def inpaint(
+    run: Annotated[str, RUN],
+    image: Image,
+    mask: Annotated[Path, typer.Option(help="As large: white where it is made anew.", show_default=False)],
+    n: Count = 1,
+    label: Label = None,
+    prompt: Prompt = None,
+    negative: Negative = None,
+    method: Method = None,
+    *,
+    asked: Asking,
+) -> None:
+    """Make a part of a picture anew; outside the mask it stays what it was, exactly."""
+    model = asked.load(run)
+    asked.make(
+        model,
+        n,
+        lambda how: model.inpaint(
+            image,
+            mask,
+            n=n,
+            label=in_turn(label, n),
+            prompt=in_turn(prompt, n),
+            negative=in_turn(negative, n),
+            method=method,
+            **how,
+        ),
+    )
+
+
+@asking
+def upscale(
+    run: Annotated[str, RUN],
+    image: Image,
+    factor: Annotated[
+        int | None, typer.Option(help="How many times as large.", show_default="the model's, else 4")
+    ] = None,
+    n: Count = 1,
+    label: Label = None,
+    prompt: Prompt = None,
+    negative: Negative = None,
+    method: Method = None,
+    augmentation: Annotated[
+        float | None,
+        typer.Option(help="Share of noise laid on the picture; more invents more.", show_default="0.1"),
+    ] = None,
+    overlap: Annotated[
+        int | None, typer.Option(help="Pixels that tiles share.", show_default="a quarter of a tile")
+    ] = None,
+    *,
+    asked: Asking,
+) -> None:
+    """Make a picture larger; what is made shrinks to the picture it was made from.
+
+    A model that was trained for it takes pictures of any size, tile by tile.
+    """
+    model = asked.load(run)
+    asked.make(
+        model,
+        n,
+        lambda how: model.upscale(
+            image,
+            factor=factor,
+            n=n,
+            label=in_turn(label, n),
+            prompt=in_turn(prompt, n),
+            negative=in_turn(negative, n),
+            method=method,
+            augmentation=augmentation,
+            overlap=overlap,
+            **how,
+        ),
+    )
+
+
+@asking
+def restore(
+    run: Annotated[str, RUN],
+    image: Image,
+    what: Annotated[
+        str | None,
+        typer.Option(help="colouring, deblurring or denoising.", show_default="what it was trained for"),
+    ] = None,
+    strength: Annotated[
+        float | None,
+        typer.Option(
+            help="Without training: of blur in pixels, of noise as a deviation.", show_default="1; 0.2"
+        ),
+    ] = None,
+    n: Count = 1,
+    label: Label = None,
+    prompt: Prompt = None,
+    negative: Negative = None,
+    method: Method = None,
+    *,
+    asked: Asking,
+) -> None:
+    """Colour a grey picture, sharpen a blurred one, clean a noisy one."""
+    model = asked.load(run)
+    asked.make(
+        model,
+        n,
+        lambda how: model.restore(
+            image,
+            what=what,
+            strength=strength,
+            n=n,
+            label=in_turn(label, n),
+            prompt=in_turn(prompt, n),
+            negative=in_turn(negative, n),
+            method=method,
+            **how,
+        ),
+    )

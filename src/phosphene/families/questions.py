@@ -1,0 +1,163 @@
+"""Questions that begin with a picture: what a model that was trained for them is shown, or what goes around
+sampling of one that was not. A question says what its request shows, and what goes around the sampler."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from phosphene.diffusion.measurement import Mask, Measurement, blur, downsampling, grey
+from phosphene.families import opened
+from phosphene.families.around import Around
+from phosphene.families.opened import Given
+from phosphene.families.options import BATCH
+from phosphene.families.ready import Ready
+from phosphene.families.restoring import Restoring
+from phosphene.families.shown import Consistent, finishing
+from phosphene.recipes.tasks import (
+    ColouringTask,
+    DeblurringTask,
+    DenoisingTask,
+    InpaintingTask,
+    NoTask,
+    SuperResolutionTask,
+    TaskSettings,
+)
+from phosphene.tasks.sight import Shown
+
+TRAINED = "trained"
+FREE = "mmps"
+KINDS = {ColouringTask: "colouring", DeblurringTask: "deblurring", DenoisingTask: "denoising"}
+
+
+class Question(NamedTuple):
+    """What a request shows, if anything, and what goes around the sampler."""
+
+    shown: Shown | None
+    around: Around
+
+
+def chosen(ready: Ready, kind: type | tuple[type, ...], method: str | None, what: str) -> str:
+    """The method: the trained way of a model that was trained for this, else one without training.
+
+    Raises ValueError for a trained way that the model has not, and for a model that was trained to see
+    another kind of picture.
+    """
+    task = ready.model.header.task
+    can = isinstance(task, kind)
+    if method is None:
+        method = TRAINED if can else FREE
+    if method == TRAINED and not can:
+        raise ValueError(
+            f"method 'trained': this model was not trained for {what}; mmps, pigdm and repaint do"
+        )
+    if not can and not isinstance(task, NoTask):
+        ask = ready.task.sight.ask if ready.task.sight else ""
+        raise ValueError(f"this model was trained for {task.kind.replace('_', '-')}, not for {what}: {ask}")
+    if can and method != TRAINED:
+        raise ValueError(f"method {method!r}: this model was trained for {what}; leave the method out")
+    return method
+
+
+def inpainting(ready: Ready, image: Given, mask: Given, method: str | None) -> Question:
+    """A picture whose white parts of the mask are made anew; both are cut to the model's square."""
+    method = chosen(ready, InpaintingTask, method, "inpainting")
+    given = opened.picture("image", image, ready.channels)
+    drawn = opened.mask(mask, given.size)
+    picture = opened.values(opened.fitted(given, ready.size))
+    keep = opened.known(opened.fitted(drawn, ready.size))
+    if method == TRAINED:
+        return Question(Shown(picture, keep), finishing(ready))
+    return Question(None, Restoring(Mask(keep), keep * picture, method))
+
+
+def upscaling(
+    ready: Ready,
+    image: Given,
+    factor: int | None,
+    method: str | None,
+    augmentation: float | None,
+    overlap: int | None,
+    batch: int | None,
+) -> Question:
+    """A picture so many times as large: of any size by a model that was trained for it, of one size else."""
+    method = chosen(ready, SuperResolutionTask, method, "super-resolution")
+    task, size = ready.model.header.task, ready.size
+    small = opened.values(opened.picture("image", image, ready.channels))
+    height, width = small.shape[1:]
+    if not isinstance(task, SuperResolutionTask):
+        refuse_given("augmentation", augmentation, "a model that was trained for super-resolution")
+        refuse_given("overlap", overlap, "a model that was trained for super-resolution")
+        factor = 4 if factor is None else factor
+        measurement = downsampling(ready.channels, size, size, factor)
+        if (height, width) != (size // factor, size // factor):
+            side = size // factor
+            raise ValueError(
+                f"image: {width}x{height} pixels; without training for it this model makes {size}x{size}, of "
+                f"{side}x{side} at factor {factor}"
+            )
+        return Question(None, Restoring(measurement, small, method))
+    if factor not in (None, task.factor):
+        raise ValueError(f"factor {factor}: this model was trained for factor {task.factor}")
+    level = min(0.1, task.augmentation) if augmentation is None else augmentation
+    if not 0 <= level <= task.augmentation:
+        raise ValueError(f"augmentation {level}: this model was trained from 0 to {task.augmentation}")
+    overlap = size // 4 if overlap is None else overlap
+    if not 0 <= overlap <= size // 2:
+        raise ValueError(f"overlap {overlap}: give pixels from 0 to {size // 2}, half of a tile")
+    least = size // task.factor
+    wide = padded(small, least)
+    around = Consistent(task.factor, size, overlap, batch or BATCH, (height, width))
+    return Question(Shown(wide, level=level), around)
+
+
+def restoring(
+    ready: Ready, image: Given, what: str | None, method: str | None, strength: float | None
+) -> Question:
+    """A grey picture coloured, a blurred one sharpened, a noisy one cleaned."""
+    task = ready.model.header.task
+    if what is None:
+        what = KINDS.get(type(task))
+        if what is None:
+            raise ValueError(
+                f"what: this model was not trained for one; give one of {', '.join(KINDS.values())}"
+            )
+    kinds: dict[str, type[TaskSettings]] = {name: kind for kind, name in KINDS.items()}
+    if what not in kinds:
+        raise ValueError(f"what {what!r}: accepted are {', '.join(kinds)}")
+    method = chosen(ready, kinds[what], method, what)
+    colours = opened.opened("image", image).convert("L") if what == "colouring" else image
+    channels = 1 if what == "colouring" else ready.channels
+    picture = opened.values(opened.fitted(opened.picture("image", colours, channels), ready.size))
+    if method == TRAINED:
+        refuse_given("strength", strength, f"a model that was not trained for {what}, which sees it")
+        return Question(Shown(picture), finishing(ready))
+    measurement, noise = measured(what, ready.channels, ready.size, strength)
+    return Question(None, Restoring(measurement, picture, method, noise))
+
+
+def measured(what: str, channels: int, size: int, strength: float | None) -> tuple[Measurement, float]:
+    """What was done to a picture, and the deviation of the noise on it. strength: of blur in pixels, or of
+    noise."""
+    if what == "colouring":
+        refuse_given("strength", strength, "deblurring and denoising")
+        if channels != 3:
+            raise ValueError("what 'colouring': this model's pictures have no colours")
+        return grey(size, size), 0.0
+    if what == "deblurring":
+        # Bytes are exact to half a bin only, and a blur takes away more than that tells.
+        return blur(channels, size, size, 1.0 if strength is None else strength), 1 / 128
+    return Mask(torch.ones(channels, size, size)), 0.2 if strength is None else strength
+
+
+def padded(small: Tensor, least: int) -> Tensor:
+    """At least so many pixels a side: the last row and column again and again."""
+    more = [max(least - side, 0) for side in small.shape[1:]]
+    return functional.pad(small[None], (0, more[1], 0, more[0]), mode="replicate")[0]
+
+
+def refuse_given(field: str, value: float | None, of: str) -> None:
+    """Raises ValueError for an option that another kind of question has."""
+    if value is not None:
+        raise ValueError(f"{field} {value}: it is an option of {of}; leave it out")

@@ -1,0 +1,89 @@
+"""Models that were trained to make a picture of one that they are shown: what goes around sampling for them.
+
+inpainting         outside the mask, the picture itself, exactly
+super-resolution   of all pictures that shrink to the smaller one, the nearest to what was made
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from phosphene.diffusion.denoiser import Denoise
+from phosphene.diffusion.noise import Key
+from phosphene.diffusion.plan import Plan
+from phosphene.diffusion.resize import Resize
+from phosphene.diffusion.restoration import put_in
+from phosphene.diffusion.tiles import tiled
+from phosphene.families.around import PLAIN, Around, Steer
+from phosphene.families.diffusion import Diffusion
+from phosphene.families.options import BATCH
+from phosphene.families.ready import Ready
+from phosphene.families.rows import Row
+from phosphene.recipes.tasks import InpaintingTask, NoTask, SuperResolutionTask
+from phosphene.tasks.sight import Seen, together
+
+
+@dataclass(frozen=True)
+class Trained(Around):
+    """What is shown is told in the request."""
+
+    def describe(self) -> Mapping[str, Any]:
+        return {"restored": "trained"}
+
+
+class Pasted(Trained):
+    """What is known is what it was, to the last bit."""
+
+    def finish(self, made: Float[Tensor, "b c h w"], rows: Sequence[Row]) -> Float[Tensor, "b c h w"]:
+        seen = _seen(rows)
+        assert seen.mask is not None
+        return torch.where(seen.mask > 0, seen.picture.to(made), made)
+
+
+@dataclass(frozen=True)
+class Consistent(Trained):
+    """What is made shrinks to what was shown, up to rounding: a projection after the last step.
+
+    factor: by which. size: of the model's pictures; larger ones are made of tiles (`diffusion.tiles`) that
+    share `overlap` pixels, `batch` of them a call. whole: height and width of what was shown, if it was
+    padded to the size that one tile needs.
+    """
+
+    factor: int
+    size: int
+    overlap: int
+    batch: int = BATCH
+    whole: tuple[int, int] | None = None
+
+    def begin(
+        self, plan: Plan, key: Key, rows: Sequence[Row], shape: tuple[int, int, int]
+    ) -> tuple[int, int, int]:
+        height, width = _seen(rows).picture.shape[2:]
+        return shape[0], height * self.factor, width * self.factor
+
+    def guide(self, family: Diffusion, steer: Steer, rows: Sequence[Row]) -> Denoise:
+        return steer(tiled(family.denoise, self.size, self.overlap, self.batch))
+
+    def finish(self, made: Float[Tensor, "b c h w"], rows: Sequence[Row]) -> Float[Tensor, "b c h2 w2"]:
+        y = _seen(rows).picture
+        height, width = self.whole or y.shape[2:]
+        there = made[..., : height * self.factor, : width * self.factor]
+        return put_in(there, Resize(self.factor), y[..., :height, :width])
+
+
+def _seen(rows: Sequence[Row]) -> Seen:
+    return together([row.request.shown for row in rows if row.request.shown is not None])
+
+
+def finishing(ready: Ready) -> Around:
+    """What suits the model's task."""
+    task = ready.model.header.task
+    if isinstance(task, InpaintingTask):
+        return Pasted()
+    if isinstance(task, SuperResolutionTask):
+        return Consistent(task.factor, ready.size, ready.size // 4)
+    return PLAIN if isinstance(task, NoTask) else Trained()
