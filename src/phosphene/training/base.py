@@ -1,7 +1,7 @@
 """Training that begins from a model that exists: all of its weights go on, or a low-rank change is learned.
 
-The model decides what its network is, what it predicts, size, channels and classes of pictures, and how it
-hears text; the recipe decides the rest.
+The model decides what its network is, what it predicts, size, channels and classes of pictures, what it
+is shown of them and how it hears text; the recipe decides the rest.
 """
 
 from collections.abc import Mapping
@@ -65,6 +65,7 @@ def fitted(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
         "network": words(found.config, header.size),
         "diffusion": header.diffusion,
         "sampling": header.sampling,
+        "task": header.task,
         "base": recipe.base.model_copy(update={"model": resolved, "fingerprint": found.fingerprint}),
     }
     decided = {
@@ -78,6 +79,7 @@ def fitted(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
     wanted = changed(theirs, mine)
     kept = {*decided, *(f"diffusion.{name}" for name in DiffusionSettings.model_fields)}
     kept |= {f"network.{name}" for name in type(theirs.network).model_fields}
+    kept |= {f"task.{name}" for name in type(theirs.task).model_fields}
     for name in sorted(kept - FREE):
         section, field = name.split(".")
         before, after = (getattr(getattr(of, section), field, None) for of in (theirs, wanted))
