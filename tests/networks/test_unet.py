@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from phosphene.diffusion.condition import Condition
-from phosphene.networks.blocks import Layer
+from phosphene.networks.blocks import Layer, UpStage
 from phosphene.networks.unet import UNet, UNetConfig, smallest_multiple
 
 from .perturbed import normal, perturbed, question
@@ -157,3 +157,38 @@ def test_a_head_must_divide_only_widths_that_attend() -> None:
     with pytest.raises(ValueError, match="head_width: 8 does not divide"):
         UNetConfig(1, 1, widths=(16, 10), attention=(True, False), head_width=8)
     UNetConfig(1, 1, widths=(16, 10), attention=(True, False), head_width=8, middle_attention=False)
+
+
+def test_more_layers_at_low_resolution_and_scaled_skips():
+    """Imagen's efficient U-Net: no layers at full size on the way down, and one number a level elsewhere."""
+    config = UNetConfig(
+        1, 1, widths=(8, 8, 16), attention=(False, False, True), blocks=(0, 1, 3), head_width=8
+    )
+    network = UNet(config)
+    assert [len(stage.layers) for stage in network.down] == [0, 1, 3]
+    assert [len(stage.layers) for stage in network.up] == [4, 2, 1]
+    same = UNet(UNetConfig(1, 1, widths=(8, 16), attention=(False, True), blocks=(2, 2), head_width=8))
+    plain = UNet(UNetConfig(1, 1, widths=(8, 16), attention=(False, True), blocks=2, head_width=8))
+    assert {k: v.shape for k, v in same.state_dict().items()} == {
+        k: v.shape for k, v in plain.state_dict().items()
+    }
+    x = torch.randn(2, 1, 8, 8)
+    assert network(x, torch.zeros(2), Condition()).shape == x.shape
+    with pytest.raises(ValueError, match=r"blocks: \(1, 0\) must be a number for each of"):
+        UNetConfig(1, 1, widths=(8, 16), attention=(False, True), blocks=(1, 0), head_width=8)
+
+
+def test_a_scaled_skip_counts_by_the_root_of_a_half():
+    """The same answer as unscaled weights that read the skip by 1 / sqrt(2)."""
+    torch.manual_seed(0)
+    layer = torch.nn.Conv2d(8, 4, 1)
+
+    class Reads(torch.nn.Module):
+        def forward(self, x: torch.Tensor, e: torch.Tensor, tokens: None) -> torch.Tensor:
+            return layer(x)
+
+    x, skip, e = torch.randn(1, 4, 3, 3), torch.randn(1, 4, 3, 3), torch.randn(1, 2)
+    stage = UpStage([], None, True)
+    stage.layers.append(Reads())
+    said = stage(x, [skip], e, None)
+    torch.testing.assert_close(said, layer(torch.cat([x, skip / 2**0.5], 1)))

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from phosphene.cli.adapt import adapt, merge
+from phosphene.cli.cascade import cascade
 from phosphene.cli.doctor import doctor
 from phosphene.cli.ema import ema
 from phosphene.cli.evaluate import compare, evaluate, report
@@ -82,6 +83,7 @@ app.command()(sample)
 app.command()(inpaint)
 app.command()(upscale)
 app.command()(restore)
+app.command()(cascade)
 app.command("data")(make_data)
 app.command()(doctor)
 app.command()(ema)

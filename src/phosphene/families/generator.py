@@ -9,19 +9,26 @@ from phosphene import files
 from phosphene.families import questions
 from phosphene.families.adapting import Adapters
 from phosphene.families.around import PLAIN, Around
+from phosphene.families.asked import Asked
 from phosphene.families.like import applied
 from phosphene.families.like import read as read_like
 from phosphene.families.making import asking
 from phosphene.families.opened import Given
-from phosphene.families.options import Options, given, numbered
+from phosphene.families.options import BATCH, Options, given, numbered
 from phosphene.families.place import BEST
 from phosphene.families.questions import Question
 from phosphene.families.ready import Ready
 from phosphene.families.rows import Labels, Texts, each
 from phosphene.families.sampled import Sampled
-from phosphene.families.shown import finishing
+from phosphene.families.shown import Consistent, finishing
 from phosphene.pictures.embedded import read_settings
+from phosphene.pictures.pixels import to_bytes, to_values
+from phosphene.recipes.tasks import SuperResolutionTask
+from phosphene.store import cascade
 from phosphene.tasks.request import Request
+from phosphene.tasks.sight import Shown
+
+STRIDE = 0x9E3779B97F4A7C15  # between the seeds of a cascade's stages
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,7 @@ class Generator(Ready):
         """
         how, asked, remade = given(how), self.defaults, None
         if like is not None:
-            made, asked = read_like(Path(like), self.model, self.folder)
+            made, asked = read_like(Path(like), self.model, self.folder, self.beyond)
             label = made.label if label is None else label
             prompt = made.prompt if prompt is None else prompt
             negative = made.negative if negative is None else negative
@@ -67,10 +74,11 @@ class Generator(Ready):
         wishes = zip(
             each("label", label, n), each("prompt", prompt, n), each("negative", negative, n), strict=True
         )
-        making = asking(self, [Request(*wish) for wish in wishes], around, asked, how)
+        requests = [Request(*wish) for wish in wishes]
+        making = asking(self, requests, around, asked, how)
         if remade is not None and making.weaker is not None and making.weaker.fingerprint != remade:
             raise ValueError(f"like {like}: made with another weaker model than {making.weaker.named} is now")
-        return making.all()
+        return self.onwards(making.all(), requests, how)
 
     def inpaint(
         self,
@@ -158,6 +166,59 @@ class Generator(Ready):
         """
         return asking(self, requests, around or finishing(self), self.defaults, given(how)).all()
 
+    @property
+    def beyond(self) -> list[str]:
+        """Fingerprints of further stages: there are none."""
+        return []
+
+    def onwards(self, made: Sampled, requests: Sequence[Request], how: Options) -> Sampled:
+        """What is made of pictures that were asked for: nothing more."""
+        return made
+
+
+@dataclass(frozen=True)
+class Cascade(Generator):
+    """A base, which is asked, and further stages that make its pictures larger (`store.cascade`).
+
+    root: the cascade's folder. The options of a question are the base's; the cascade says how further stages
+    are asked.
+    """
+
+    root: Path = Path()
+    further: tuple[Generator, ...] = ()
+    stages: tuple[cascade.Stage, ...] = ()
+
+    @property
+    def defaults(self) -> Asked:
+        """How the base is asked."""
+        return self.of_recipe(self.stages[0].sampling)
+
+    @property
+    def beyond(self) -> list[str]:
+        """Fingerprints of further stages."""
+        return [stage.model.fingerprint for stage in self.further]
+
+    def onwards(self, made: Sampled, requests: Sequence[Request], how: Options) -> Sampled:
+        """Through all stages. Each has noise of its own, a function of the same seed and number."""
+        evaluations, values = made.evaluations, made.values
+        for i, (stage, said) in enumerate(zip(self.further, self.stages[1:], strict=True), 1):
+            task = stage.model.header.task
+            assert isinstance(task, SuperResolutionTask)
+            batch = how.get("batch") or BATCH
+            around = Consistent(task.factor, stage.size, stage.size // 4, batch, exact=False)
+            filed = to_values(to_bytes(values))
+            wishes = [
+                stage.hearing(request, Shown(one, level=said.augmentation))
+                for request, one in zip(requests, filed, strict=True)
+            ]
+            first = made.settings[0]
+            own = Options(seed=(first["seed"] + i * STRIDE) % 2**63, first=first["picture"], batch=batch)
+            larger = asking(stage, wishes, around, stage.of_recipe(said.sampling), own).all()
+            evaluations, values = evaluations + larger.evaluations, larger.values
+        more = {"run": str(self.root), "stages": self.beyond}
+        settings = tuple({**said, **more} for said in made.settings)
+        return Sampled(values, settings, evaluations, made.frames)
+
 
 def load(
     place: Path | str,
@@ -179,6 +240,18 @@ def load(
     was learned on other weights of the same shape is warned of.
     Raises ValueError for what is not one, or is damaged, and for a length that it does not hold.
     """
+    if (root := cascade.find(place)) is not None:
+        if ema is not None or best or adapters:
+            raise ValueError(
+                f"{root}: of a cascade's stages one set of weights; leave ema, best, adapters out"
+            )
+        stages = cascade.read(root).stages
+        base, *further = (
+            Generator.load(folder, device, None, precision, text=text)
+            for folder in cascade.folders(root, len(stages))
+        )
+        own = (base.model, base.folder, base.device, base.wanted, base.text)
+        return Cascade(*own, root=root, further=tuple(further), stages=stages)
     return Generator.load(place, device, ema, precision, best, text, adapters)
 
 

@@ -1,7 +1,7 @@
 """What a picture's file says of how it was made, written and read again."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -58,8 +58,9 @@ def applied(given: Mapping[str, Any], path: Path) -> tuple[Applied, ...]:
         raise ValueError(f"like {path}: adapters: {first_line(error)}") from None
 
 
-def read(path: Path, model: Model, folder: Path) -> tuple[Made, Asked]:
-    """The settings inside a picture, checked. Raises ValueError if another model made it."""
+def read(path: Path, model: Model, folder: Path, stages: Sequence[str] = ()) -> tuple[Made, Asked]:
+    """The settings inside a picture, checked. stages: fingerprints of what came after the model, in a
+    cascade. Raises ValueError if another model made it."""
     given = read_settings(path)
     if given.get("ema") != model.ema:
         raise ValueError(
@@ -70,6 +71,8 @@ def read(path: Path, model: Model, folder: Path) -> tuple[Made, Asked]:
         raise ValueError(f"like {path}: made with other adapters, {words}; load the model with those")
     if given.get("model") != model.fingerprint:
         raise ValueError(f"like {path}: made by another model ({given.get('run')}), not by {folder}")
+    if given.get("stages", []) != [*stages]:
+        raise ValueError(f"like {path}: made with other stages of a cascade than those of {folder}")
     if "restored" in given:
         raise ValueError(f"like {path}: made from a picture, which it does not hold; give that one again")
     names = [field.name for field in fields(Asked)]

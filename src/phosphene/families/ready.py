@@ -17,8 +17,10 @@ from phosphene.families.diffusion import Diffusion
 from phosphene.families.place import find_model, read
 from phosphene.families.precision import Precision, choose_precision
 from phosphene.networks.build import narrowest
-from phosphene.recipes.settings import PrecisionName
+from phosphene.recipes.settings import PrecisionName, SamplingSettings
 from phosphene.store import model, text_encoder
+from phosphene.tasks.request import Request
+from phosphene.tasks.sight import Shown
 from phosphene.tasks.sights import extra, sight
 from phosphene.tasks.task import Task
 from phosphene.tasks.text import Text
@@ -126,7 +128,16 @@ class Ready:
     @property
     def defaults(self) -> Asked:
         """How pictures are made unless the caller says otherwise."""
-        s = self.model.header.sampling
+        return self.of_recipe(self.model.header.sampling)
+
+    def of_recipe(self, s: SamplingSettings) -> Asked:
+        """How pictures are made by the settings of a recipe."""
         # A recipe's guidance is for its conditions: without any there is nothing to compare.
         guidance = s.guidance if self.conditional else 1.0
         return Asked(s.solver, s.steps, s.grid, guidance=guidance, threshold=s.threshold)
+
+    def hearing(self, request: Request, shown: Shown) -> Request:
+        """What another model was asked for, as far as this one hears it, of a picture that is shown."""
+        words = self.model.header.text is not None
+        label = request.label if str(request.label) in self.classes else None
+        return Request(label, request.prompt if words else None, request.negative if words else None, shown)

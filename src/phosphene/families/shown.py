@@ -50,7 +50,8 @@ class Consistent(Trained):
 
     factor: by which. size: of the model's pictures; larger ones are made of tiles (`diffusion.tiles`) that
     share `overlap` pixels, `batch` of them a call. whole: height and width of what was shown, if it was
-    padded to the size that one tile needs.
+    padded to the size that one tile needs. exact: whether it is projected; in a cascade what was shown is
+    not the truth.
     """
 
     factor: int
@@ -58,6 +59,7 @@ class Consistent(Trained):
     overlap: int
     batch: int = BATCH
     whole: tuple[int, int] | None = None
+    exact: bool = True
 
     def begin(
         self, plan: Plan, key: Key, rows: Sequence[Row], shape: tuple[int, int, int]
@@ -72,6 +74,8 @@ class Consistent(Trained):
         y = _seen(rows).picture
         height, width = self.whole or y.shape[2:]
         there = made[..., : height * self.factor, : width * self.factor]
+        if not self.exact:
+            return there
         return put_in(there, Resize(self.factor), y[..., :height, :width])
 
 

@@ -137,15 +137,17 @@ class DownStage(nn.Module):
 class UpStage(nn.Module):
     """The layers at one resolution on the way up, and the step to the next (None at the highest)."""
 
-    def __init__(self, layers: list[Layer], step: Up | None) -> None:
+    def __init__(self, layers: list[Layer], step: Up | None, scaled: bool = False) -> None:
         super().__init__()
+        self.scaled = scaled
         self.layers = nn.ModuleList(layers)
         self.step = step
 
     def forward(
         self, x: Float[Tensor, "b c h w"], skips: list[Tensor], e: Float[Tensor, "b e"], tokens: Tokens | None
     ) -> Float[Tensor, "b out h2 w2"]:
-        """Each layer takes the last of `skips` and reads it below x."""
+        """Each layer takes the last of `skips` and reads it below x; scaled, by 1 / sqrt(2)."""
         for layer in self.layers:
-            x = layer(torch.cat([x, skips.pop()], dim=1), e, tokens)
+            skip = skips.pop()
+            x = layer(torch.cat([x, skip * 2**-0.5 if self.scaled else skip], dim=1), e, tokens)
         return x if self.step is None else self.step(x)

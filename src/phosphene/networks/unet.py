@@ -26,7 +26,8 @@ class UNetConfig:
     """in_channels counts those of x and of the condition's picture.
 
     widths, attention: for each level its channels, and whether its layers attend over pixels (and, with a
-    token_width, to tokens). blocks: layers at each level on the way down; one more on the way up.
+    token_width, to tokens). blocks: layers at each level on the way down, one number or one a level, 0 for
+    none; one more on the way up. scaled_skips: what is read on the way up counts 1 / sqrt(2) (Imagen).
     middle_attention, middle_norm: whether the middle attends, and whether behind a norm.
     head_width: channels a head; None is one head. groups: of every norm; None picks (see `norm_groups`).
     scale_shift: the embedding scales and shifts after the norm instead of being added before it.
@@ -38,7 +39,8 @@ class UNetConfig:
     out_channels: int
     widths: tuple[int, ...]
     attention: tuple[bool, ...]
-    blocks: int = 2
+    blocks: int | tuple[int, ...] = 2
+    scaled_skips: bool = False
     middle_attention: bool = True
     middle_norm: bool = True
     head_width: int | None = None
@@ -54,7 +56,13 @@ class UNetConfig:
     asymmetric_down: bool = False
 
     def __post_init__(self) -> None:
-        at_least(1, in_channels=self.in_channels, out_channels=self.out_channels, blocks=self.blocks)
+        at_least(1, in_channels=self.in_channels, out_channels=self.out_channels)
+        if isinstance(self.blocks, int):
+            at_least(1, blocks=self.blocks)
+        elif len(self.blocks) != len(self.widths) or min(self.blocks) < 0 or not self.blocks[-1]:
+            raise ValueError(
+                f"blocks: {self.blocks} must be a number for each of {self.widths}, the last above 0"
+            )
         at_least(0, classes=self.classes, token_width=self.token_width, augment=self.augment)
         share(dropout=self.dropout)
         if not self.eps > 0:
@@ -82,6 +90,11 @@ class UNetConfig:
             return self.groups
         most = max(1, min(32, min(self.widths) // 4))
         return next(g for g in range(most, 0, -1) if all(w % g == 0 for w in self.widths))
+
+    @property
+    def depths(self) -> tuple[int, ...]:
+        """Layers of each level on the way down."""
+        return (self.blocks,) * len(self.widths) if isinstance(self.blocks, int) else self.blocks
 
     @property
     def embedding_width(self) -> int:
@@ -158,11 +171,11 @@ def down_stages(config: UNetConfig, skips: list[int]) -> Iterator[DownStage]:
     """The stages on the way down; appends to `skips` the width of each picture they leave for the way up."""
     width, last = skips[-1], len(config.widths) - 1
     for level, (out, attends) in enumerate(zip(config.widths, config.attention, strict=True)):
-        ends = [width] + [out] * config.blocks
+        ends = [width] + [out] * config.depths[level]
         layers = [layer(config, a, b, attends) for a, b in pairwise(ends)]
-        step = Down(out, config.asymmetric_down) if level < last else None
-        skips += [out] * (config.blocks + (step is not None))
-        width = out
+        width = ends[-1]
+        step = Down(width, config.asymmetric_down) if level < last else None
+        skips += ends[1:] + [width] * (step is not None)
         yield DownStage(layers, step)
 
 
@@ -171,7 +184,7 @@ def up_stages(config: UNetConfig, skips: list[int]) -> Iterator[UpStage]:
     width = config.widths[-1]
     for level in reversed(range(len(config.widths))):
         out, layers = config.widths[level], []
-        for _ in range(config.blocks + 1):
+        for _ in range(config.depths[level] + 1):
             layers.append(layer(config, width + skips.pop(), out, config.attention[level]))
             width = out
-        yield UpStage(layers, Up(out) if level else None)
+        yield UpStage(layers, Up(out) if level else None, config.scaled_skips)

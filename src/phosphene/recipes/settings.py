@@ -98,13 +98,16 @@ class DataSettings(Settings):
 class UNetSettings(Settings):
     """width: channels at full size. multipliers: of the width, a level each; None chooses by picture size.
 
-    attention: picture sizes, in pixels, at which the network attends. head_width: channels a head.
+    blocks: layers a level, one number or one a level, 0 for none: most at low resolution, [0, 2, 4, 8] with
+    scaled_skips, is Imagen's efficient U-Net. attention: picture sizes, in pixels, at which the network
+    attends. head_width: channels a head.
     """
 
     kind: Literal["unet"] = "unet"
     width: Count = 64
     multipliers: tuple[Count, ...] | None = None
-    blocks: Count = 2
+    blocks: Count | tuple[Annotated[int, Field(ge=0)], ...] = 2
+    scaled_skips: bool = False
     attention: tuple[Count, ...] = (16, 8)
     head_width: Count | None = 32
     dropout: Share = 0.0

@@ -169,6 +169,8 @@ def peer_config(config: UNetConfig, sample_size: int) -> PeerConfig:
     for field, value in (("token_width", config.token_width), ("augment", config.augment)):
         if value:
             raise ValueError(f"{field}: {value} cannot be written, a {CLASS} has none; 0 is accepted")
+    if not isinstance(config.blocks, int) or config.scaled_skips:
+        raise ValueError(f"blocks: {config.blocks} cannot be written, a {CLASS} has as many at every level")
     if config.middle_attention and not config.middle_norm and not config.scale_shift:
         raise ValueError(f"middle_norm: False cannot be written, a {CLASS} needs scale_shift for it")
     return PeerConfig(

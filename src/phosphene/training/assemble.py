@@ -55,6 +55,11 @@ def network_config(recipe: Recipe, size: int, channels: int, classes: int, token
             f"data.size {size}: network.multipliers {list(multipliers)} halve the picture "
             f"{len(multipliers) - 1} times; take a multiple of {multiple}"
         )
+    if not isinstance(settings.blocks, int) and len(settings.blocks) != len(multipliers):
+        raise ValueError(
+            f"network.blocks {list(settings.blocks)}: at {size} pixels there are {len(multipliers)} levels; "
+            "give a number for each, or one for all"
+        )
     widths = tuple(settings.width * m for m in multipliers)
     if widths[0] % 2:
         raise ValueError(f"network.width {settings.width}: give an even number of channels at full size")
@@ -64,6 +69,7 @@ def network_config(recipe: Recipe, size: int, channels: int, classes: int, token
         widths=widths,
         attention=attending(tuple(size // 2**level for level in range(len(multipliers))), settings.attention),
         blocks=settings.blocks,
+        scaled_skips=settings.scaled_skips,
         head_width=settings.head_width and fitting_head(settings.head_width, widths),
         dropout=settings.dropout,
         scale_shift=settings.scale_shift,

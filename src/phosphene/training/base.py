@@ -102,6 +102,7 @@ def words(config: Config, size: int) -> UNetSettings | TransformerSettings:
         width=config.widths[0],
         multipliers=tuple(max(1, round(width / config.widths[0])) for width in config.widths),
         blocks=config.blocks,
+        scaled_skips=config.scaled_skips,
         attention=tuple(size // 2**level for level, attends in enumerate(config.attention) if attends),
         head_width=config.head_width,
         dropout=config.dropout,
