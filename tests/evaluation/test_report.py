@@ -2,13 +2,19 @@
 
 import json
 import re
+from importlib import import_module
 
+import numpy as np
 import pytest
+import torch
 
 import phosphene
-from phosphene.evaluation import chapters, cost
+from phosphene.evaluation import along, chapters, cost
 from phosphene.evaluation.record import read
+from phosphene.measures.memorisation import Views
 from phosphene.pages import blocks
+from phosphene.training import figures
+from phosphene.training.options import find_recipe
 from tests.browser import PHONE, opened, sound
 from tests.pages.test_pages import Seen
 
@@ -125,9 +131,9 @@ def test_the_meter_reads_counters(tmp_path, monkeypatch):
 
 def test_curves_are_thinned_to_means():
     points = [(float(i), float(i)) for i in range(1000)] + [(5.0, float("nan"))]
-    thin = chapters.thinned(points)
-    assert len(thin) == 250
-    assert thin[0] == (1.5, 1.5)
+    thin = along.thinned(points)
+    assert len(thin.x) == len(thin.y) == 250
+    assert (thin.x[0], thin.y[0]) == (1.5, 1.5)
 
 
 def test_in_a_browser(browser, html, evaluated):
@@ -148,17 +154,48 @@ def test_on_a_phone_every_figure_is_read_without_scrolling_sideways(browser, eva
     assert all(box["x"] >= 0 and box["x"] + box["width"] <= PHONE for box in boxes)
 
 
-def test_what_was_measured_along_the_way_is_drawn_once_with_its_interval():
-    log = [
-        {
-            "step": s,
-            "measured": {"kd_a": 0.1 * s, "kd_a_low": 0.0, "kd_a_high": 1.0, "copied": 0.0, "kd_low": 3.0},
-        }
-        for s in (1, 2, 3)
-    ]
-    charts = chapters.measured(log)
-    titles = [re.search(r'aria-label="([^"]*)"', chart)[1] for chart in charts]  # type: ignore[index]
-    assert titles == ["kd_a", "copied", "kd_low"]  # kd_low is no end of an interval: there is no kd
+def test_what_was_measured_along_the_way_is_drawn_together_with_its_function():
+    """Columns as training names them: a chart of those that belong together, intervals as bands."""
+    figures = {"kd_a": 0.5, "kd_a_low": 0.0, "kd_a_high": 1.0, "kd_held_out_a": 0.6, "copied": 0.0}
+    figures |= {
+        "copied_by_chance": 0.01,
+        "colour_mean_of_red": 0.1,
+        "colour_drift": 2.0,
+        "vendi_a": 1.0,
+        "x": 3,
+    }
+    log = [{"step": s, "pictures": 64, "measured": figures, "best": s == 2} for s in (1, 2, 3)]
+    drawn = along.measured(log)
+    titles = [re.search(r'aria-label="([^"]*)"', chart)[1] for chart in drawn]  # type: ignore[index]
+    assert titles == [*(group.title for group in along.GROUPS if not group.title.startswith("Contrast")), "x"]
+    assert "to held-out pictures" in drawn[0]
+    assert "phosphene.measures.kernel.kernel_distance on a<" in drawn[0]
+    assert [chart.count("fill-opacity") for chart in drawn] == [1, 0, 0, 0, 0, 0]  # the one band
+    for group in along.GROUPS:
+        module, _, name = group.function.rpartition(".")
+        assert callable(getattr(import_module(module), name))
+    said = along.how(log, find_recipe("flow"))
+    assert said[0].startswith("64 samples by the averaged weights, of seed 0")
+    assert said[1] == "The model that measured best was that of step 2; best/ keeps it."
+
+
+def test_every_column_that_training_writes_is_in_a_chart_of_its_kind():
+    """Of grey and colour pictures, with what `training.figures` computes."""
+    rng = np.random.default_rng(0)
+    for channels in (1, 3):
+        seen = torch.from_numpy(rng.integers(0, 256, (24, channels, 8, 8), dtype=np.uint8))
+        rows = rng.normal(size=(24, 4)).astype(np.float32)
+        small = Views(rows, rows)
+        made = figures.Made(seen, rows, small)
+        known = figures.Known("e", rows, rows, seen, rows, small, np.arange(24), small)
+        found = figures.kernel(made, known) | figures.colours(made, known) | figures.diversities(made, known)
+        judged = figures.copies(made, known)
+        assert judged is not None
+        found |= figures.copied(judged)
+        drawn = along.measured([{"step": 1, "measured": figures.finite(found)}])
+        assert len(drawn) == len(along.GROUPS) - (
+            channels == 1 and "colour_drift" not in figures.finite(found)
+        )
 
 
 def test_the_share_of_measuring_is_the_logs_last(copy):

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from phosphene.data.dataset import Dataset
+from phosphene.pictures.pixels import WORDS
 from phosphene.training.folder import RunFolder
 from phosphene.training.measurement import Summary
 from phosphene.training.progress import Progress as Now
@@ -39,7 +40,7 @@ class Display(Watcher):
 
     def begins(self, dataset: Dataset, size: int, folder: RunFolder, notes: tuple[str, ...]) -> None:
         self._close()
-        kind = {1: "grey", 3: "RGB", 4: "RGBA"}[dataset.channels]
+        kind = WORDS[dataset.channels]
         self._line(
             f"{len(dataset.pictures):,} pictures, {dataset.size}x{dataset.size} {kind}" + _labels(dataset)
         )

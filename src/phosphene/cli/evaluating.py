@@ -172,13 +172,17 @@ def shown(evaluation: Evaluation) -> None:
     table = Table(box=box.SIMPLE, pad_edge=False)
     for name in ("figure", "value", "interval of 95%", "floor"):
         table.add_column(name, justify="left" if name == "figure" else "right", overflow="fold")
-    for figure in evaluation.figures:
-        between = ""
-        if figure.low is not None and figure.high is not None:
-            between = f"{blocks.number(figure.low)} to {blocks.number(figure.high)}"
-        arrow = {"lower": "↓", "higher": "↑", "neither": " "}[figure.better]
-        floored = "" if figure.floor is None else blocks.number(figure.floor)
-        table.add_row(f"{figure.name} {arrow}", blocks.number(figure.value), between, floored)
+    for encoder, some in evaluation.by_encoder.items():
+        table.add_section()
+        table.add_row("of pictures and of the model:" if encoder is None else f"on features of {encoder}:")
+        for figure in some:
+            between = ""
+            if figure.low is not None and figure.high is not None:
+                between = f"{blocks.number(figure.low)} to {blocks.number(figure.high)}"
+            arrow = {"lower": "↓", "higher": "↑", "neither": " "}[figure.better]
+            floored = "" if figure.floor is None else blocks.number(figure.floor)
+            name = figure.name.removesuffix(f"-{encoder}")
+            table.add_row(f"{name} {arrow}", blocks.number(figure.value), between, floored)
     out.print(table)
     for name, why in evaluation.left_out:
         _lines(f"left out: {name}: {why}")

@@ -16,6 +16,7 @@ from phosphene.families.place import find_model
 from phosphene.families.precision import choose_precision
 from phosphene.kernels.library import built
 from phosphene.networks.count import parameters
+from phosphene.pictures.pixels import WORDS
 from phosphene.recipes.presets import RECIPES
 from phosphene.training.folder import RunFolder
 from phosphene.training.metrics import read
@@ -72,7 +73,7 @@ def run(place: str) -> None:
     header = model.model.header
     origin, diffusion, sampling = header.provenance, header.diffusion, header.sampling
     rows = table("", "")
-    kind = {1: "grey", 2: "grey with alpha", 3: "RGB", 4: "RGBA"}[header.channels]
+    kind = WORDS[header.channels]
     rows.add_row("pictures", f"{header.size}x{header.size} {kind}")
     if header.classes:
         rows.add_row("labels", ", ".join(header.classes))

@@ -1,10 +1,8 @@
 """The chapters of a report, each a function from what is known of a run to a section of the page."""
 
-import math
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,11 +10,13 @@ from jaxtyping import UInt8
 from markupsafe import Markup
 from PIL import Image
 
+from phosphene.evaluation import along
+from phosphene.evaluation.along import Lines, thinned
 from phosphene.evaluation.record import Evaluation, Figure
 from phosphene.evaluation.sets import Real
 from phosphene.pages import blocks, charts
 from phosphene.pages.page import Section
-from phosphene.pictures.pixels import MODES, to_pillow, to_values
+from phosphene.pictures.pixels import WORDS, to_pillow, to_values
 from phosphene.recipes.settings import Recipe, to_toml
 
 SHOWN = 64
@@ -27,11 +27,6 @@ CURVES: Mapping[str, tuple[str, bool]] = {
     "images_per_second": ("Pictures a second", False),
 }
 """Columns of the log, their titles, and whether the axis is logarithmic."""
-
-POINTS = 300  # of a curve: more cannot be seen
-ENDS = ("low", "high")  # of an interval, as the log names them: NAME_low
-
-Lines = Sequence[Mapping[str, Any]]
 
 
 def images(pictures: UInt8[np.ndarray, "n c h w"]) -> list[Image.Image]:
@@ -55,7 +50,7 @@ def figure_rows(figures: Sequence[Figure]) -> list[list[blocks.Cell]]:
         arrow = {"lower": "↓", "higher": "↑", "neither": ""}[figure.better]
         floored = None if figure.floor is None else blocks.number(figure.floor)
         rows.append(
-            [f"{figure.name} {arrow}".strip(), blocks.number(figure.value), between, floored, figure.about]
+            [f"{figure.name}\N{NO-BREAK SPACE}{arrow}".strip(), blocks.number(figure.value), between, floored, figure.about]
         )
     return rows
 
@@ -71,9 +66,7 @@ def figures(evaluation: Evaluation) -> Section:
         "a perfect generator could reach it. ↓ lower is better, ↑ higher."
     )
     columns = ["figure", "value", "interval", "floor", "what it says"]
-    encoders = list(dict.fromkeys(figure.encoder for figure in evaluation.figures))
-    for encoder in sorted(encoders, key=lambda name: name is None):
-        some = [figure for figure in evaluation.figures if figure.encoder == encoder]
+    for encoder, some in evaluation.by_encoder.items():
         title = "Of pictures and of the model" if encoder is None else f"On features of {encoder}"
         parts += [blocks.heading(title), blocks.table(columns, figure_rows(some))]
     if evaluation.left_out:
@@ -109,24 +102,24 @@ def by_level(evaluation: Evaluation) -> Markup:
         charts.Series("held-out", ratios, [level.held_out for level in evaluation.levels], points=True),
         charts.Series("training", ratios, [level.training for level in evaluation.levels], points=True),
     ]
-    words = "Held-out above training: the model has begun to learn its pictures by heart."
+    words = "Where held-out lies well above training, the model has begun to learn its pictures by heart."
     title = "Loss by noise level, at the end"
     return charts.lines(title, lines, x="sigma / alpha", y="loss", log_x=True, caption=words)
 
 
-def curves(log: Lines, evaluation: Evaluation | None) -> Section:
+def curves(log: Lines, evaluation: Evaluation | None, recipe: Recipe) -> Section:
     """What the log says of the training, and the final losses by level."""
     parts: list[blocks.Block] = []
     steps = [line for line in log if "loss" in line]
     held = [line for line in log if "held_out_loss" in line]
     for column, (title, log_y) in CURVES.items():
         points = thinned([(line["step"], line[column]) for line in steps if line.get(column) is not None])
-        if not points:
+        if not points.x:
             continue
-        lines = [charts.Series("training", *_columns(points))]
+        lines = [charts.Series("training", *points)]
         if column == "loss" and held:
             points = thinned([(line["step"], line["held_out_loss"]) for line in held])
-            lines.append(charts.Series("held-out", *_columns(points), points=True))
+            lines.append(charts.Series("held-out", *points, points=True))
         positive = all(value > 0 for line in lines for value in line.y)
         parts.append(
             charts.lines(title, lines, x="step", y=column.replace("_", " "), log_y=log_y and positive)
@@ -137,7 +130,7 @@ def curves(log: Lines, evaluation: Evaluation | None) -> Section:
         lines = [
             charts.Series(
                 f"sigma/alpha {levels[i]:.2g}",
-                *_columns(thinned([(line["step"], line["held_out_by_level"][i]) for line in held])),
+                *thinned([(line["step"], line["held_out_by_level"][i]) for line in held]),
                 points=True,
             )
             for i in picked
@@ -147,48 +140,9 @@ def curves(log: Lines, evaluation: Evaluation | None) -> Section:
         parts.append(by_level(evaluation))
     if not parts:
         return Section("Training", ["The log holds no step."])
-    along = measured(log)
-    more = [blocks.heading("Measured along the way"), blocks.grid(*along)] if along else []
+    drawn, said = along.measured(log), along.how(log, recipe)
+    more = [blocks.heading("Measured along the way"), *said, blocks.grid(*drawn)] if drawn else []
     return Section("Training", [blocks.grid(*parts), *more])
-
-
-def measured(log: Lines) -> list[Markup]:
-    """The cheap figures that were measured during training, a chart each, with its interval where it has
-    one."""
-    lines = [line for line in log if isinstance(line.get("measured"), dict)]
-    names = dict.fromkeys(name for line in lines for name in line["measured"])
-    ends = {f"{name}_{end}" for name in names for end in ENDS}
-    found = []
-    for name in names:
-        if name in ends or not (points := _points(lines, name)):
-            continue
-        low, high = (_points(lines, f"{name}_{end}") for end in ENDS)
-        whole = len(low) == len(high) == len(points)
-        band = [_columns(thinned(end))[1] for end in (low, high)] if whole else [None, None]
-        series = charts.Series(name, *_columns(thinned(points)), *band, points=True)
-        found.append(charts.lines(name, [series], x="step", y=""))
-    return found
-
-
-def _points(lines: Lines, name: str) -> list[tuple[int, float]]:
-    """Steps and values of a figure that was measured during training."""
-    return [
-        (line["step"], line["measured"][name])
-        for line in lines
-        if isinstance(line["measured"].get(name), int | float)
-    ]
-
-
-def thinned(points: Sequence[tuple[int | float, int | float]]) -> list[tuple[float, float]]:
-    """At most POINTS of them, each the mean of its neighbours; what is not finite is left out."""
-    finite = [(x, y) for x, y in points if math.isfinite(y)]
-    size = max(1, math.ceil(len(finite) / POINTS))
-    groups = [finite[i : i + size] for i in range(0, len(finite), size)]
-    return [(sum(x for x, _ in g) / len(g), sum(y for _, y in g) / len(g)) for g in groups]
-
-
-def _columns(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
-    return [x for x, _ in points], [y for _, y in points]
 
 
 def nearest(evaluation: Evaluation, made: UInt8[np.ndarray, "n c h w"], data: Real) -> Section:
@@ -236,7 +190,7 @@ def data(real: Real, recipe: Recipe) -> Section:
         "fingerprint": dataset.fingerprint,
         "pictures": len(dataset.pictures),
         "trained on, held out": f"{len(real.training):,}, {len(real.held_out):,}",
-        "brought to": f"{dataset.size}x{dataset.size} {MODES[dataset.channels]}, fit {recipe.data.fit}",
+        "brought to": f"{dataset.size}x{dataset.size} {WORDS[dataset.channels]}, fit {recipe.data.fit}",
         "classes": ", ".join(dataset.classes) if dataset.labels is not None else "none",
         "captions": sum(map(bool, dataset.captions or ())),
         "copies of another": report.duplicates,

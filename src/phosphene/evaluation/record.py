@@ -153,6 +153,15 @@ class Evaluation(Settings):
                 return figure
         raise ValueError(f"figure {name!r}: there are {', '.join(figure.name for figure in self.figures)}")
 
+    @property
+    def by_encoder(self) -> Mapping[str | None, tuple[Figure, ...]]:
+        """The figures on each encoder's features, and last those that need none."""
+        names = dict.fromkeys(figure.encoder for figure in self.figures)
+        return {
+            name: tuple(figure for figure in self.figures if figure.encoder == name)
+            for name in sorted(names, key=lambda name: name is None)
+        }
+
     def differences(self, other: "Evaluation") -> list[str]:
         """In which repeatable figures two evaluations differ, a line each; none if all are the same bit for
         bit."""

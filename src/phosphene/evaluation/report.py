@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from phosphene import files
 from phosphene.evaluation import chapters, journey
+from phosphene.evaluation.along import Lines
 from phosphene.evaluation.cost import Meter, Prices, cost, power
 from phosphene.evaluation.evaluate import refuse_other_data, run_folder
 from phosphene.evaluation.record import Evaluation, file_of, read, read_samples
@@ -18,7 +19,7 @@ from phosphene.families.generator import Generator, load
 from phosphene.networks.count import parameters
 from phosphene.pages import blocks
 from phosphene.pages.page import Section, page
-from phosphene.pictures.pixels import MODES
+from phosphene.pictures.pixels import WORDS
 from phosphene.recipes.settings import Recipe
 from phosphene.training.folder import RunFolder
 from phosphene.training.metrics import read as read_log
@@ -34,7 +35,7 @@ class Known(NamedTuple):
     recipe: Recipe
     generator: Generator
     data: Real
-    log: chapters.Lines
+    log: Lines
     evaluation: Evaluation | None
     made: np.ndarray | None
 
@@ -74,7 +75,7 @@ def written(known: Known, prices: Prices, stale: bool = False) -> str:
         summary(known, stale),
         pictures(known),
         *([chapters.figures(known.evaluation)] if known.evaluation is not None else []),
-        chapters.curves(known.log, known.evaluation),
+        chapters.curves(known.log, known.evaluation, known.recipe),
         *copies(known),
         journey.section(journey.forward(known.generator, known.data), back),
         time_and_energy(known, prices, meter.watts()),
@@ -115,7 +116,7 @@ def summary(known: Known, stale: bool) -> Section:
             {
                 "weights": f"{parameters(known.generator.model.network):,}, "
                 f"sha256 {known.generator.model.fingerprint[:16]}",
-                "pictures": f"{header.size}x{header.size} {MODES[header.channels]}",
+                "pictures": f"{header.size}x{header.size} {WORDS[header.channels]}",
                 "trained": ""
                 if origin is None
                 else f"{origin.step:,} steps, {origin.images:,} pictures seen",

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+WORDS = {1: "grey", 2: "grey with alpha", 3: "RGB", 4: "RGBA"}
 
 
 def to_values(pixels: UInt8[Tensor, "*shape"]) -> Float32[Tensor, "*shape"]:

@@ -277,6 +277,7 @@ class Measurement:
         share = self.trainer.horizon.measuring
         line = {
             "step": step,
+            "pictures": len(self.beside),
             "measured": found,
             "best": better,
             "measuring_seconds": round(sum(took.values()), 4),
