@@ -140,7 +140,7 @@ def test_in_a_browser(browser, html, evaluated):
     """With all its pictures: samples, nearest pairs, trajectories, training pictures; and its charts."""
     seen = sound(browser, evaluated / "report.html")
     assert seen.pictures == html.count("<img ") > 100
-    assert seen.charts == html.count("<svg ") > 5
+    assert seen.charts == html.count("<svg ") >= 5
 
 
 def test_on_a_phone_every_figure_is_read_without_scrolling_sideways(browser, evaluated, evaluation):

@@ -1,15 +1,19 @@
 """Lessons run, show what their cells show, and every claim holds."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 import phosphene
+from phosphene.cli import lessons as commands
+from phosphene.lessons import run as running
+from phosphene.lessons import written
 from phosphene.lessons.run import run
 from phosphene.lessons.shown import Claim
 from phosphene.lessons.source import lessons, parse
-from phosphene.lessons.written import notebook
+from phosphene.lessons.written import linked, markdown, notebook
 from tests.browser import sound
 
 NOTEBOOKS = Path(__file__).parents[2] / "docs" / "lessons"
@@ -78,7 +82,7 @@ def test_every_claim_holds_and_its_page_is_sound_in_a_browser(name, tmp_path, br
     assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org", "")
 
 
-@pytest.mark.parametrize("number_and_name", list(enumerate(lessons(), 1)))
+@pytest.mark.parametrize("number_and_name", list(enumerate(lessons())))
 def test_notebooks_are_the_lessons(number_and_name):
     """Written by: phosphene explain NAME --notebook docs/lessons/N-NAME.ipynb"""
     number, name = number_and_name
@@ -103,3 +107,38 @@ def test_a_claim_is_shown_in_a_notebook_with_its_colours():
     shown = Claim("words", True, "1")._repr_html_()
     assert 'style="--ground: #ffffff' in shown
     assert "var(" not in shown.split(">")[0]
+
+
+def test_names_of_lessons_are_links_to_what_lies_beside():
+    words = "See lesson `forward`, but not `seed` or `forward(x)`."
+    page = linked(words, "{name}.html")
+    assert page == "See lesson [`forward`](forward.html), but not `seed` or `forward(x)`."
+    assert linked(words, "{number}-{name}.ipynb").startswith("See lesson [`forward`](1-forward.ipynb), but")
+    assert '<a href="forward.html"><code>forward</code></a>' in markdown(words)
+
+
+def test_links_lead_to_lessons():
+    """In every notebook to one that is there, and in the quiz from each answer that names one."""
+    for path in NOTEBOOKS.glob("*.ipynb"):
+        text = path.read_text("utf-8")
+        for name in re.findall(r"\]\(([^)]*)\)", text):
+            assert (NOTEBOOKS / name).is_file(), (path.name, name)
+    answers = (NOTEBOOKS / f"{len(lessons()) - 1}-quiz.ipynb").read_text("utf-8")
+    named = set(re.findall(r"\]\(\d+-([a-z-]+)\.ipynb\)", answers))
+    assert named == set(lessons()) - {"schedules", "unet", "latent", "text", "quiz"}
+
+
+def test_all_lessons_and_their_list(tmp_path, cli, monkeypatch):
+    """Each with its page beside the others; the list links to each."""
+    few = {name: parse(name, TEXT) for name in ("forward", "quiz")}
+    for module in (written, commands):
+        monkeypatch.setattr(module, "lessons", lambda: few)
+    monkeypatch.setattr(running, "find", few.get)
+    said = cli("explain", "all", "--out", tmp_path / "all", "--quiet")
+    assert said.code == 0, said.err
+    assert said.out.count("a is even") == 2
+    page = (tmp_path / "all" / "index.html").read_text("utf-8")
+    assert re.findall(r'href="([a-z]+\.html)"', page) == ["forward.html", "quiz.html"]
+    assert all((tmp_path / "all" / f"{name}.html").is_file() for name in few)
+    said = cli("explain", "all", "--set", "a=1")
+    assert (said.code, said.err) == (2, "phosphene: all: takes no --set and no --notebook; name a lesson\n")

@@ -8,13 +8,17 @@ import typer
 
 def explain(
     name: Annotated[
-        str | None, typer.Argument(help="Which lesson; without it, all are listed.", show_default=False)
+        str | None,
+        typer.Argument(help="Which lesson, or all; without it, a list.", show_default=False),
     ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="A value of the lesson: name=value; may be repeated.", show_default=False),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Where the page goes.", show_default="NAME.html")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Where the page goes; for all, a folder.", show_default="NAME.html; lessons"),
+    ] = None,
     notebook: Annotated[
         Path | None,
         typer.Option(help="Write it as a Jupyter notebook instead.", show_default=False),
@@ -26,6 +30,10 @@ def explain(
 
     if name is None:
         lessons.listed()
+    elif name == lessons.ALL:
+        if settings or notebook is not None:
+            raise ValueError("all: takes no --set and no --notebook; name a lesson")
+        lessons.explain_all(out or Path("lessons"), quiet)
     elif notebook is not None:
         lessons.write_notebook(name, notebook)
     else:

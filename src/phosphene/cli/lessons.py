@@ -10,7 +10,7 @@ from rich.table import Table
 from phosphene import files
 from phosphene.lessons.run import explain as run
 from phosphene.lessons.source import Knob, Value, find, lessons
-from phosphene.lessons.written import notebook
+from phosphene.lessons.written import index, notebook
 
 
 def listed() -> None:
@@ -25,6 +25,17 @@ def listed() -> None:
 def _range(knob: Knob) -> str:
     values = "|".join(map(str, knob.choices)) if knob.choices else f"{knob.low:g}..{knob.high:g}"
     return f"{knob.name} {knob.value} ({values})"
+
+
+ALL = "all"
+
+
+def explain_all(folder: Path, quiet: bool) -> None:
+    """Runs every lesson with its own values, and writes the pages and a list of them."""
+    for name in lessons():
+        explain(name, [], folder / f"{name}.html", quiet)
+    files.write_atomic(folder / "index.html", index())
+    Console(highlight=False).print(f"all of them: {folder / 'index.html'}", markup=False)
 
 
 def explain(name: str, settings: list[str], out: Path, quiet: bool) -> None:

@@ -135,7 +135,8 @@ def how(log: Lines, recipe: Recipe) -> list[Block]:
     parts: list[Block] = [
         f"{' or '.join(counts) or 'Some'} samples by the averaged weights, of seed {settings.seed} and from "
         f"picture 0 on, in {settings.measure_steps} steps without guidance, with the labels of as many "
-        "training pictures. Bands are intervals of 95%. Below each chart: the function that measured, and the encoder."
+        "training pictures. Bands are intervals of 95%. Below each chart: the function that measured it, and "
+        "the encoder."
     ]
     best = [line for line in lines if line.get("best")]
     if best:

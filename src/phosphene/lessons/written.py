@@ -10,10 +10,11 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from phosphene.lessons.source import Cell, Source
+from phosphene.lessons.source import Cell, Source, lessons
 from phosphene.pages import blocks
 from phosphene.pages.page import Section, page
 
+NAME = re.compile(r"`([a-z-]+)`")
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
@@ -35,7 +36,9 @@ def html_of(title: str, parts: Sequence[tuple[Cell, str, Markup | str | None]]) 
             sections.append(Section(heading or "What this is about", body))
             heading, body = words, [markdown(text)] if text else []
     sections.append(Section(heading or "What this is about", body))
-    foot = Markup("Made by phosphene while it ran: change a value and run it again.")
+    foot = (
+        "Made by phosphene while it ran: change a value and run it again. All of them: phosphene explain all."
+    )
     return page(title, sections, foot=foot).replace("</style>", f"{_colours()}</style>", 1)
 
 
@@ -50,7 +53,18 @@ def _headed(text: str) -> Iterable[tuple[int, str, str]]:
 
 
 def markdown(text: str) -> Markup:
-    return Markup(MARKDOWN.render(text))
+    return Markup(MARKDOWN.render(linked(text, "{name}.html")))
+
+
+def linked(text: str, to: str) -> str:
+    """Names of lessons as links to their pages or notebooks, which lie side by side."""
+    numbers = {name: number for number, name in enumerate(lessons())}
+
+    def link(match: re.Match[str]) -> str:
+        name = match[1]
+        return f"[{match[0]}]({to.format(name=name, number=numbers[name])})" if name in numbers else match[0]
+
+    return NAME.sub(link, text)
 
 
 def coloured(source: str) -> Markup:
@@ -65,6 +79,20 @@ def _colours() -> str:
     return f"{light}\n@media screen and (prefers-color-scheme: dark) {{ {dark} }}\n{plain}"
 
 
+def _for_notebook(cell: Cell) -> str:
+    return linked(cell.source, "{number}-{name}.ipynb") if cell.kind == "markdown" else cell.source
+
+
+def index() -> str:
+    """A page that lists the lessons, for a folder that holds them all."""
+    rows = [
+        Markup('<p><a href="{}.html">{}</a><br>{}</p>').format(name, source.title, source.summary)
+        for name, source in lessons().items()
+    ]
+    under = "Pages whose pictures, numbers and claims are made while they run."
+    return page("How diffusion works", [Section("Lessons", rows)], under=under)
+
+
 def notebook(source: Source) -> str:
     """The lesson as a Jupyter notebook (nbformat 4.5), without outputs: running it makes them."""
     cells = [
@@ -72,7 +100,7 @@ def notebook(source: Source) -> str:
             "cell_type": "markdown" if cell.kind == "markdown" else "code",
             "id": f"{source.name}-{number}",
             "metadata": {"cellView": "form"} if cell.kind == "knobs" else {},
-            "source": cell.source.splitlines(keepends=True),
+            "source": _for_notebook(cell).splitlines(keepends=True),
         }
         | ({} if cell.kind == "markdown" else {"execution_count": None, "outputs": []})
         for number, cell in enumerate(source.cells)

@@ -10,7 +10,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from phosphene.measures.distances import frechet
 from phosphene.measures.features.inception import CONVERT, PUBLISHED, Inception, enlarged, inception
+from phosphene.measures.kernel import kernel_distance
 from phosphene.measures.names import frechet_name, kernel_name
 from tests.measures import fidelity
 
@@ -100,3 +102,22 @@ def test_the_error_says_how_to_convert(folder, tmp_path, monkeypatch):
     converted = inception(tmp_path / "inception.safetensors")
     # These weights are not the published ones, and their hash says so.
     assert converted.name == inception(folder / "weights.safetensors").name
+
+
+@pytest.mark.slow
+def test_fid_and_kid_of_the_same_pictures_as_torch_fidelity(folder):
+    """From pictures to figures, each with its own network, on 48 pictures a side."""
+    first, second = pictures(32, 48), (pictures(33, 48)[:, :, :32, :32] // 2 + 64)
+    extractor = fidelity.inception.FeatureExtractorInceptionV3(
+        "test", ["2048"], feature_extractor_weights_path=str(folder / "weights.pth")
+    )
+    one, other = (extractor(some)[0] for some in (first, second))
+    moments = (fidelity.fid.fid_features_to_statistics(rows) for rows in (one, other))
+    fid = fidelity.fid.fid_statistics_to_metric(*moments, False)[fidelity.fid.KEY_METRIC_FID]
+    kid = fidelity.kid.kid_features_to_metric(
+        one, other, kid_subsets=5, kid_subset_size=30, rng_seed=2020, verbose=False
+    )[fidelity.kid.KEY_METRIC_KID_MEAN]
+    ours = inception(folder / "published.safetensors")
+    found = ours(first), ours(second)
+    assert frechet(*found) == pytest.approx(fid, rel=1e-3, abs=0.1)
+    assert kernel_distance(*found, 5, 30).value == pytest.approx(kid, rel=1e-3)

@@ -56,7 +56,7 @@ claim(
 ## What is the goal?
 
 Not to copy the training pictures but to draw new ones from the distribution that they came from: each as
-often as it should be."""
+often as it should be (lessons `reverse` and `uses`)."""
 
 # %%
 nearest = (made[:, None] - values).abs().argmin(1)
@@ -73,7 +73,7 @@ claim(
 
 Diffusion: it borrows from thermodynamics, where structure dissolves by many small random steps.
 Variational autoencoders squeeze and unfold, GANs set two networks against each other, autoregressive
-models write pixel by pixel."""
+models write pixel by pixel (lesson `families`)."""
 
 # %%
 x = torch.ones(20_000, dtype=torch.float64)
@@ -101,8 +101,9 @@ claim("The mean square of the noise is 1.", abs(float((eps**2).mean()) - 1) < 0.
 """
 ## What are the catches?
 
-Training is expensive, results are hard to control, and some are unrealistic. What phosphene does about
-each: recipes that learn fast and a budget that is kept; labels, guidance (lesson `guidance`) and text;
+Training is expensive, results are hard to control, and some are unrealistic (lesson `catches`). What
+phosphene does about each: recipes that learn fast and a budget that is kept; labels, guidance (lesson
+`guidance`) and text;
 figures that say how good samples are, with intervals, and a look at the nearest training pictures
 (`phosphene evaluate`). Sampling is slow too: better solvers need fewer steps (lesson `solvers`)."""
 
