@@ -28,7 +28,9 @@ def test_every_figure_of_the_report_is_one_of_the_evaluation(html, evaluation):
     """And the other way round: names, values, intervals and floors of the tables, cell by cell."""
     cells = re.findall(r"<td[^>]*>([^<]*)</td>", html)
     for figure in evaluation.figures:
-        arrow = {"lower": " ↓", "higher": " ↑", "neither": ""}[figure.better]
+        arrow = {"lower": "\N{NO-BREAK SPACE}↓", "higher": "\N{NO-BREAK SPACE}↑", "neither": ""}[
+            figure.better
+        ]
         places = [i for i, cell in enumerate(cells[:-1]) if cell == f"{figure.name}{arrow}"]
         # Where figures come from is another table.
         places = [place for place in places if not cells[place + 1].startswith("phosphene.")]

@@ -50,7 +50,13 @@ def figure_rows(figures: Sequence[Figure]) -> list[list[blocks.Cell]]:
         arrow = {"lower": "↓", "higher": "↑", "neither": ""}[figure.better]
         floored = None if figure.floor is None else blocks.number(figure.floor)
         rows.append(
-            [f"{figure.name}\N{NO-BREAK SPACE}{arrow}".strip(), blocks.number(figure.value), between, floored, figure.about]
+            [
+                f"{figure.name}\N{NO-BREAK SPACE}{arrow}".strip(),
+                blocks.number(figure.value),
+                between,
+                floored,
+                figure.about,
+            ]
         )
     return rows
 
