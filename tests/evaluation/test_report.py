@@ -48,6 +48,19 @@ def test_every_figure_of_the_report_is_one_of_the_evaluation(html, evaluation):
         assert figure.function in html
 
 
+def test_every_figure_is_traced_to_function_encoder_and_pictures(evaluation):
+    """Row by row: its function with arguments, its encoder, and sets whose fingerprints stand above."""
+    rows = [re.findall(r"<td[^>]*>([^<]*)</td>", row) for row in chapters.trace(evaluation).split("<tr>")]
+    marks = {row[0]: row[4] for row in rows if len(row) == 5}
+    traced = [row for row in rows if len(row) == 7]
+    assert len(set(marks.values())) == len(marks)
+    for figure, row in zip(evaluation.figures, traced, strict=True):
+        sets = [some.fingerprint if some else "" for some in (figure.samples, figure.reference, figure.twin)]
+        assert [marks.get(cell, "") for cell in row[3:6]] == sets
+        assert (row[0], row[1].split("(")[0], row[2]) == (figure.name, figure.function, figure.encoder or "")
+        assert all(f"{name}=" in row[1] for name in figure.arguments)
+
+
 def test_the_page_has_its_chapters_and_needs_nothing_else(html):
     titles = re.findall(r"<h2>([^<]*)</h2>", html)
     assert titles == [

@@ -1,12 +1,18 @@
 """Captions judged against pictures whose scenes and faces are known."""
 
+import json
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from phosphene.data.made.shapes import caption, claims
 from phosphene.data.made.shapes.drawing import scene
 from phosphene.data.made.shapes.render import render
+from phosphene.evaluation.answers import read_by
+from phosphene.evaluation.subject import Subject
 from phosphene.evaluation.told import ALL, faces_told, rgb, shapes_told
+from phosphene.measures import attributes
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +59,13 @@ def test_faces_show_what_is_said_of_them():
         name: count for name, count in counts.items() if count
     }
     assert not all(faces_told(pictures, [*texts[1:], texts[0]])[ALL])
+
+
+@pytest.mark.parametrize(("made", "reads"), [("faces", True), ("shapes", False), (None, False)])
+def test_figures_of_faces_bear_the_network_that_read_them(tmp_path, made, reads):
+    """Balance and clarity too, not only what is as told."""
+    if made is not None:
+        (tmp_path / "made.json").write_text(json.dumps({"set": made}))
+    subject = object.__new__(Subject)
+    object.__setattr__(subject, "data", SimpleNamespace(where=str(tmp_path)))
+    assert read_by(subject) == (attributes.name() if reads else None)

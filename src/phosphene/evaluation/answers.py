@@ -20,7 +20,7 @@ from phosphene.evaluation.record import Better, Figure
 from phosphene.evaluation.sets import Chosen
 from phosphene.evaluation.singles import Found
 from phosphene.evaluation.subject import Samples, Subject
-from phosphene.evaluation.told import ALL, JUDGES, faces_told
+from phosphene.evaluation.told import ALL, JUDGES
 from phosphene.measures.interval import Interval, share
 from phosphene.pictures.pixels import to_values
 
@@ -85,6 +85,15 @@ def digits_read(subject: Subject, samples: Samples) -> Found:
         )
         begun = time.perf_counter()
     return Found(tuple(figures))
+
+
+def read_by(subject: Subject) -> str | None:
+    """The network that reads attributes of this data, by the hash of its weights; None where none does."""
+    if which(subject) != "faces":
+        return None
+    from phosphene.measures import attributes
+
+    return attributes.name()
 
 
 def shapes_seen(pictures: UInt8[np.ndarray, "n c h w"]) -> list[Attributes]:
@@ -228,11 +237,6 @@ def _figure(
 ) -> Figure:
     given = isinstance(value, Interval)
     sets = subject.sets
-    network = None
-    if function in (faces_seen, faces_told):
-        from phosphene.measures import attributes
-
-        network = attributes.name()
     return Figure(
         name=name,
         value=value.value if given else value,
@@ -242,7 +246,7 @@ def _figure(
         better=better,
         about=about,
         function=f"{function.__module__}.{function.__qualname__}",
-        encoder=network,
+        encoder=read_by(subject),
         samples=samples.record,
         reference=sets.reference.record,
         twin=sets.twin.record,

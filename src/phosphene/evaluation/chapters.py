@@ -83,22 +83,25 @@ def figures(evaluation: Evaluation) -> Section:
 
 
 def trace(evaluation: Evaluation) -> Markup:
-    """The function, arguments, encoder and pictures of each figure, and the seconds it took."""
+    """The sets of pictures by letters; then of each figure the function, arguments, encoder and sets, and the
+    seconds it took."""
+    compared = [(f.samples, f.reference, f.twin) for f in evaluation.figures]
+    every = {some.fingerprint: some for sets in compared for some in sets if some is not None}
+    letters = {mark: f"set {number}" for number, mark in enumerate(every, 1)}
+    sets: list[list[blocks.Cell]] = [
+        [letters[mark], some.what, some.count, str(some.seed), mark] for mark, some in every.items()
+    ]
     rows: list[list[blocks.Cell]] = []
-    for figure in evaluation.figures:
-        sets = [
-            f"{some.what} {some.count:,} (seed {some.seed}, {some.fingerprint})"
-            for some in (figure.samples, figure.reference, figure.twin)
-            if some is not None
-        ]
+    for figure, some in zip(evaluation.figures, compared, strict=True):
         arguments = ", ".join(
             f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
             for name, value in figure.arguments.items()
         )
         called = f"{figure.function}({arguments})"
-        rows.append([figure.name, called, figure.encoder, " · ".join(sets), f"{figure.seconds:.2f}"])
-    columns = ["figure", "function", "encoder", "pictures: samples, reference, twin", "seconds"]
-    return blocks.table(columns, rows)
+        marks = ["" if one is None else letters[one.fingerprint] for one in some]
+        rows.append([figure.name, called, figure.encoder, *marks, f"{figure.seconds:.2f}"])
+    columns = ["figure", "function", "encoder", "samples", "reference", "twin", "seconds"]
+    return blocks.table(["", "pictures", "count", "seed", "fingerprint"], sets) + blocks.table(columns, rows)
 
 
 def by_level(evaluation: Evaluation) -> Markup:

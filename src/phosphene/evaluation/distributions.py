@@ -100,7 +100,7 @@ def distances(of: Compared) -> Iterator[Figure]:
         kernel_distance(of.samples, of.reference, seed=seed),
         of.floor(lambda a, b: kernel_distance(a, b, seed=seed, draws=2).value),
         "lower",
-        "distance of distributions without bias; 0 within the interval: none was found",
+        "distance of distributions without bias; where 0 is in the interval, none was found",
         kernel_distance,
         begun,
         seed=seed,
