@@ -124,3 +124,15 @@ def test_an_evaluation_that_is_damaged_is_named(evaluation: Evaluation, tmp_path
         read(path)
     path.write_text(evaluation.model_dump_json())
     assert read(path) == evaluation
+
+
+def test_runs_are_named_shortly(evaluated, evaluation, tmp_path):
+    """By folder, with the length of an average that is not the shipped one; by file where that is the same."""
+    other = evaluation.model_copy(update={"asked": evaluation.asked.model_copy(update={"ema": 0.05})})
+    beside = tmp_path / "one" / "evaluation-ema0.05.json"
+    beside.parent.mkdir()
+    beside.write_text(other.model_dump_json())
+    assert comparing.compare([evaluated, beside]).names == ("one", "one, ema 0.05")
+    again = tmp_path / "one" / "evaluation.json"
+    again.write_text(evaluation.model_dump_json())
+    assert comparing.compare([evaluated, again]).names == (str(evaluated / "evaluation.json"), str(again))

@@ -78,7 +78,7 @@ def compare(places: Sequence[str | Path]) -> Comparison:
         raise ValueError(f"compare: {len(places)} runs given; give two or more")
     files = [_file(place) for place in places]
     evaluations = [read(file) for file in files]
-    names = _names(files)
+    names = _names(files, evaluations)
     reasons = [
         reason
         for name, evaluation in zip(names[1:], evaluations[1:], strict=True)
@@ -156,13 +156,15 @@ def _file(place: str | Path) -> Path:
     return path if path.suffix == ".json" else run_folder(place) / FILE
 
 
-def _names(files: Sequence[Path]) -> list[str]:
-    """Short names that differ: of the folder; with the file's where folders are the same."""
-    folders = [file.resolve().parent for file in files]
-    names = [folder.name for folder in folders]
-    if len(set(names)) < len(names):
-        names = [str(file) for file in files]
-    return names
+def _names(files: Sequence[Path], evaluations: Sequence[Evaluation]) -> list[str]:
+    """Short names that differ: of the folder, with the average's length where it is not the one that is
+    shipped; of the files where these are the same."""
+    lengths = [evaluation.asked.ema for evaluation in evaluations]
+    names = [
+        file.resolve().parent.name + ("" if length is None else f", ema {length:g}")
+        for file, length in zip(files, lengths, strict=True)
+    ]
+    return names if len(set(names)) == len(names) else [str(file) for file in files]
 
 
 def _reference(evaluation: Evaluation) -> str:
