@@ -127,7 +127,7 @@ def test_an_evaluation_that_is_damaged_is_named(evaluation: Evaluation, tmp_path
 
 
 def test_runs_are_named_shortly(evaluated, evaluation, tmp_path):
-    """By folder, with the length of an average that is not the shipped one; by file where that is the same."""
+    """By folder, with the length of an average that is not shipped; by file where that is the same."""
     other = evaluation.model_copy(update={"asked": evaluation.asked.model_copy(update={"ema": 0.05})})
     beside = tmp_path / "one" / "evaluation-ema0.05.json"
     beside.parent.mkdir()
