@@ -32,6 +32,7 @@ ALL = "all"
 
 def explain_all(folder: Path, quiet: bool) -> None:
     """Runs every lesson with its own values, and writes the pages and a list of them."""
+    folder.mkdir(parents=True, exist_ok=True)
     for name in lessons():
         explain(name, [], folder / f"{name}.html", quiet)
     files.write_atomic(folder / "index.html", index())
