@@ -14,7 +14,7 @@ from phosphene.cli.ema import ema
 from phosphene.cli.evaluate import compare, evaluate, report
 from phosphene.cli.explain import explain
 from phosphene.cli.made import data as make_data
-from phosphene.cli.pictures import inpaint, restore, upscale
+from phosphene.cli.pictures import edit, inpaint, restore, upscale
 from phosphene.cli.sample import sample
 from phosphene.cli.shared import Threads
 from phosphene.cli.train import train, tune
@@ -84,6 +84,7 @@ app.command()(inpaint)
 app.command()(upscale)
 app.command()(restore)
 app.command()(cascade)
+app.command()(edit)
 app.command("data")(make_data)
 app.command()(doctor)
 app.command()(ema)

@@ -1,4 +1,4 @@
-"""`phosphene inpaint`, `upscale` and `restore`: pictures made from a picture."""
+"""`phosphene inpaint`, `upscale`, `restore` and `edit`: pictures made from a picture."""
 
 from pathlib import Path
 from typing import Annotated
@@ -139,6 +139,47 @@ def restore(
             prompt=in_turn(prompt, n),
             negative=in_turn(negative, n),
             method=method,
+            **how,
+        ),
+    )
+
+
+@asking
+def edit(
+    run: Annotated[str, RUN],
+    image: Image,
+    prompt: Prompt = None,
+    strength: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of noise laid on the picture, of a model not trained for editing.", show_default="0.5"
+        ),
+    ] = None,
+    image_guidance: Annotated[
+        list[float] | None,
+        typer.Option(
+            help="How much of the picture stays, of a model trained for editing.", show_default="the recipe's"
+        ),
+    ] = None,
+    n: Count = 1,
+    label: Label = None,
+    negative: Negative = None,
+    *,
+    asked: Asking,
+) -> None:
+    """Change a picture: by an instruction, or towards a description."""
+    model = asked.load(run)
+    asked.make(
+        model,
+        n,
+        lambda how: model.edit(
+            image,
+            n=n,
+            label=in_turn(label, n),
+            prompt=in_turn(prompt, n),
+            negative=in_turn(negative, n),
+            strength=strength,
+            image_guidance=in_turn(image_guidance, n),
             **how,
         ),
     )

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from phosphene.diffusion.level import like
 from phosphene.diffusion.noise import keys, normal
-from phosphene.evaluation.sets import Real
+from phosphene.evaluation.sets import Real, first_ones
 from phosphene.evaluation.subject import shown_of
 from phosphene.families.generator import Generator
 from phosphene.pages import blocks
@@ -58,7 +58,8 @@ def reverse(generator: Generator, data: Real) -> Way:
 def examples(generator: Generator, data: Real, count: int) -> list[Shown | None]:
     """What is shown of held-out pictures, or of training pictures where there are none."""
     some = data.held_out if len(data.held_out) else data.training
-    return shown_of(generator, data.dataset.pictures[some[np.arange(count) * len(some) // count]])
+    numbers = some[np.arange(count) * len(some) // count]
+    return shown_of(generator, data.dataset.pictures[numbers], first_ones(data.dataset, numbers))
 
 
 def section(there: Way, back: Way) -> Section:

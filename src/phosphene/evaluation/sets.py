@@ -36,12 +36,16 @@ class Real(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """Real pictures, their labels and captions (None if the data has none), and what is said of them."""
+    """Real pictures, their labels and captions (None if the data has none), and what is said of them.
+
+    before: the pictures that they were made from, of data of pairs.
+    """
 
     pictures: UInt8[np.ndarray, "n c h w"]
     labels: Int64[np.ndarray, " n"] | None
     record: Pictures
     captions: tuple[tuple[str, ...], ...] | None = None
+    before: UInt8[np.ndarray, "n c h w"] | None = None
 
 
 class Sets(NamedTuple):
@@ -114,7 +118,14 @@ def chosen(dataset: Dataset, numbers: Int64[np.ndarray, " n"], what: str, seed: 
     record = Pictures(what=what, count=len(pictures), seed=seed, fingerprint=fingerprint(pictures))
     labels = None if dataset.labels is None else dataset.labels[numbers]
     captions = dataset.captions and tuple(dataset.captions[i] for i in numbers.tolist())
-    return Chosen(pictures, labels, record, captions)
+    return Chosen(pictures, labels, record, captions, first_ones(dataset, numbers))
+
+
+def first_ones(dataset: Dataset, numbers: Int64[np.ndarray, " n"]) -> UInt8[np.ndarray, "n c h w"] | None:
+    """The pictures that these were made from, of data of pairs."""
+    if dataset.before is None:
+        return None
+    return np.ascontiguousarray(dataset.pictures[dataset.before[numbers]])
 
 
 def _other(folder: str, data: Real, recipe: Recipe) -> Dataset:

@@ -83,7 +83,7 @@ class Subject:
         captions = some.captions if self.generator.task.text and some.captions else [()] * len(none)
         labels = [None if number is None or number < 0 else names[number] for number in numbers]
         prompts = [next(iter(said), None) for said in captions]
-        shown = shown_of(self.generator, some.pictures)
+        shown = shown_of(self.generator, some.pictures, some.before)
         return [Request(*wish, shown=one) for *wish, one in zip(labels, prompts, shown, strict=True)]
 
     @cached_property
@@ -115,10 +115,15 @@ class Subject:
         return parts
 
 
-def shown_of(generator: Generator, pictures: UInt8[np.ndarray, "n c h w"]) -> list[Shown | None]:
-    """What requests show of these pictures; picture i is drawn with (0, i)."""
+def shown_of(
+    generator: Generator,
+    pictures: UInt8[np.ndarray, "n c h w"],
+    before: UInt8[np.ndarray, "n c h w"] | None,
+) -> list[Shown | None]:
+    """What requests show of these pictures, which were made from those; picture i is drawn with (0, i)."""
     values = to_values(torch.from_numpy(np.ascontiguousarray(pictures)))
-    return generator.task.wishes(values, noise.keys(0, range(len(values))))
+    first = None if before is None else to_values(torch.from_numpy(before))
+    return generator.task.wishes(values, noise.keys(0, range(len(values))), first)
 
 
 def sample(subject: Subject, watch: Watch | None = None) -> Samples:

@@ -18,6 +18,7 @@ from phosphene.diffusion.heun import heun
 from phosphene.diffusion.multistep import dpmpp
 from phosphene.diffusion.plan import Plan, compile
 from phosphene.diffusion.schedule import Schedule
+from phosphene.diffusion.sdedit import begun
 from phosphene.diffusion.solver import SOLVERS
 from phosphene.recipes.settings import Threshold
 
@@ -30,8 +31,9 @@ class Asked:
     """steps: solver steps; heun and edm evaluate the network twice in each but the last.
 
     eta: share of fresh noise (ddim, euler and dpmpp solvers but dpmpp_3m_published). churn: S_churn (heun
-    and edm). guidance: 1 is none. interval: smallest and largest sigma / alpha that are guided, the largest
-    may be infinite. threshold: of x0_hat.
+    and edm). guidance: 1 is none. image_guidance: of the picture that an editing model is shown; None and 1
+    are none. interval: smallest and largest sigma / alpha that are guided, the largest may be infinite.
+    threshold: of x0_hat.
     """
 
     solver: str
@@ -42,6 +44,7 @@ class Asked:
     guidance: float = 1.0
     interval: tuple[float, float] | None = None
     threshold: str = "none"
+    image_guidance: float | None = None
 
     def __post_init__(self) -> None:
         known("solver", self.solver, SOLVERS)
@@ -51,18 +54,30 @@ class Asked:
             raise ValueError(f"steps {self.steps}: give 1 or more")
         if not math.isfinite(self.guidance):
             raise ValueError(f"guidance {self.guidance}: give a number; 1 is none, 2 to 5 is common")
+        if self.image_guidance is not None and not math.isfinite(self.image_guidance):
+            raise ValueError(f"image_guidance {self.image_guidance}: give a number; 1 is none, 1.5 is common")
         if self.eta is not None and not 0 <= self.eta <= 1:
             raise ValueError(f"eta {self.eta}: give a share from 0 (no fresh noise) to 1")
         if self.churn is not None and not 0 <= self.churn < math.inf:
             raise ValueError(f"churn {self.churn}: give a number, 0 or more; 40 is common")
         if self.interval is not None and not 0 <= self.interval[0] <= self.interval[1]:
             raise ValueError(f"interval {self.interval}: give the smaller sigma / alpha first, 0 or more")
-        if self.interval is not None and self.guidance == 1:
+        if self.interval is not None and not self.guides:
             raise ValueError(f"interval {self.interval}: guidance 1 guides nowhere; give guidance too")
 
-    def refuse_for(self, comparable: bool, learned_variance: bool) -> None:
-        """Raises ValueError for what needs two answers to compare, or a learned variance, of a model that
-        lacks them."""
+    @property
+    def guides(self) -> bool:
+        """Whether answers are compared."""
+        return self.guidance != 1 or self.image_guidance not in (None, 1)
+
+    def refuse_for(self, comparable: bool, learned_variance: bool, without_picture: bool = False) -> None:
+        """Raises ValueError for what needs two answers to compare, one of them without the picture that is
+        shown, or a learned variance, of a model that lacks them."""
+        if self.image_guidance is not None and not without_picture:
+            raise ValueError(
+                f"image_guidance {self.image_guidance:g}: only a model that was trained for editing has it; "
+                "leave it out"
+            )
         if self.guidance != 1 and not comparable:
             raise ValueError(
                 f"guidance {self.guidance:g}: this model was trained without labels or captions, whose "
@@ -82,9 +97,11 @@ class Asked:
         return given
 
     @lru_cache(maxsize=64)  # noqa: B019 - what is asked is small, and servers are asked the same
-    def plan(self, schedule: Schedule) -> Plan:
-        """The plan of the solver on its grid. Raises ValueError for an option that the solver lacks."""
-        return compile(self._solver()(GRIDS[self.grid](schedule, self.steps)))
+    def plan(self, schedule: Schedule, strength: float = 1.0) -> Plan:
+        """The plan of the solver on its grid, begun at this strength. Raises ValueError for an option that
+        the solver lacks."""
+        grid = GRIDS[self.grid](schedule, self.steps)
+        return compile(self._solver()(grid if strength == 1 else begun(schedule, grid, strength)))
 
     def _solver(self) -> Solver:
         solver = SOLVERS[self.solver].solver
@@ -109,16 +126,21 @@ class Asked:
         device: torch.device,
         against: Condition | None = None,
         weaker: Denoise | None = None,
+        of_picture: Sequence[float] = (),
     ) -> Denoise:
         """The denoiser with guidance around it, for a batch of rows with these scales.
 
         against: what guidance compares with instead of nothing. weaker: what it compares with instead of this
-        denoiser's own answers.
+        denoiser's own answers. of_picture: each row's scale of what is shown of a picture.
         """
-        if all(scale == 1 for scale in scales):
+        guides_picture = any(scale != 1 for scale in of_picture)
+        if all(scale == 1 for scale in scales) and not guides_picture:
             return denoise
         scale = torch.tensor(scales, dtype=torch.float32, device=device)
         interval = self.interval or guides.EVERYWHERE
+        if guides_picture:
+            other = torch.tensor(of_picture, dtype=torch.float32, device=device)
+            return guides.of_edit(denoise, scale, other, interval, against)
         if weaker is not None:
             return guides.autoguidance(denoise, weaker, scale, interval)
         return guides.classifier_free(denoise, scale, interval, against)

@@ -10,6 +10,7 @@ from phosphene.families import questions
 from phosphene.families.adapting import Adapters
 from phosphene.families.around import PLAIN, Around
 from phosphene.families.asked import Asked
+from phosphene.families.editing import editing
 from phosphene.families.like import applied
 from phosphene.families.like import read as read_like
 from phosphene.families.making import asking
@@ -145,6 +146,27 @@ class Generator(Ready):
         or repaint.
         """
         question = questions.restoring(self, image, what, method, strength)
+        return self._answer(question, n, label, prompt, negative, how)
+
+    def edit(
+        self,
+        image: Given,
+        *,
+        n: int = 1,
+        label: Labels = None,
+        prompt: Texts = None,
+        negative: Texts = None,
+        strength: float | None = None,
+        **how: Unpack[Options],
+    ) -> Sampled:
+        """n pictures that are this one, cut to the model's square, changed.
+
+        By a model that was trained for editing, prompt is an instruction ("make the circle blue"), guidance
+        says how closely it is followed and image_guidance how much stays. By another one, prompt and label
+        say what the whole picture should show, and strength how much of it may change: the share of noise
+        that is laid on it, above 0 to 1 (0.5); as many of the solver's steps are taken as lie below.
+        """
+        question = editing(self, image, strength, prompt is not None)
         return self._answer(question, n, label, prompt, negative, how)
 
     def _answer(

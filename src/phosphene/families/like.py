@@ -73,7 +73,7 @@ def read(path: Path, model: Model, folder: Path, stages: Sequence[str] = ()) -> 
         raise ValueError(f"like {path}: made by another model ({given.get('run')}), not by {folder}")
     if given.get("stages", []) != [*stages]:
         raise ValueError(f"like {path}: made with other stages of a cascade than those of {folder}")
-    if "restored" in given:
+    if "restored" in given or "strength" in given:
         raise ValueError(f"like {path}: made from a picture, which it does not hold; give that one again")
     names = [field.name for field in fields(Asked)]
     try:

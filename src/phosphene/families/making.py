@@ -126,10 +126,11 @@ class Making:
         # Where nothing is asked, the two answers that guidance compares are the same.
         scales = [row.asked.guidance if self.weaker or row.request.asks else 1.0 for row in rows]
         asked = leading([row.asked for row in rows])
+        of_picture = [1.0 if (own := row.asked.image_guidance) is None else own for row in rows]
         other = None if self.weaker is None else frozen(self.weaker.ready.family)
 
         def steer(denoise: Denoise) -> Denoise:
-            return asked.steer(denoise, scales, device, against, other)
+            return asked.steer(denoise, scales, device, against, other, of_picture)
 
         return asked.bound(self.around.guide(family, steer, rows)), condition
 
@@ -143,8 +144,9 @@ def asking(ready: Ready, requests: Sequence[Request], around: Around, asked: Ask
     asked = changed(around.asked(asked), how)
     seed, numbers = numbered(len(requests), how)
     weaker = None if "weaker" not in how else weaker_than(ready, how["weaker"])
-    asked.refuse_for(ready.conditional or weaker is not None, ready.model.header.diffusion.learned_variance)
-    ways = scaled(asked, how.get("guidance"), len(requests))
+    learned = ready.model.header.diffusion.learned_variance
+    asked.refuse_for(ready.conditional or weaker is not None, learned, ready.edits)
+    ways = scaled(asked, how.get("guidance"), len(requests), how.get("image_guidance"))
     rows = [Row(*row) for row in zip(numbers, requests, ways, strict=True)]
     return Making(ready, rows, seed, around, weaker, how)
 

@@ -16,9 +16,9 @@ class Options(TypedDict, total=False):
     """Each may be left out, or None, which keeps what the model's recipe says.
 
     seed, first: picture i is a function of (seed, first + i), whatever the batch it was made in.
-    solver, steps, grid, eta, churn, guidance, interval, threshold: see `phosphene.Asked`. guidance may be
-    one a picture. weaker: guidance leads away from what this run, model or shorter average (0.05) of the same
-    kind says, instead (autoguidance).
+    solver, steps, grid, eta, churn, guidance, image_guidance, interval, threshold: see `phosphene.Asked`. The
+    two guidances may be one a picture. weaker: guidance leads away from what this run, model or shorter
+    average (0.05) of the same kind says, instead (autoguidance).
     batch: pictures a network call. trajectory: keep the noisy pictures on the way in `.frames`.
     watch(done, total) is called after each evaluation of the network.
     """
@@ -31,6 +31,7 @@ class Options(TypedDict, total=False):
     eta: float | None
     churn: float | None
     guidance: Scales
+    image_guidance: Scales
     interval: tuple[float, float] | None
     weaker: Path | str | float | None
     threshold: str | None
@@ -55,8 +56,9 @@ def given(how: Options) -> Options:
 def changed(asked: Asked, how: Options) -> Asked:
     """A way of making pictures with what is said otherwise. Raises ValueError for what does not exist."""
     changes = {name: how[name] for name in vars(asked) if name in how}
-    if "guidance" in changes:
-        changes["guidance"] = representative(changes["guidance"])
+    for name in ("guidance", "image_guidance"):
+        if name in changes:
+            changes[name] = representative(changes[name])
     return replace(asked, **changes)
 
 

@@ -18,6 +18,7 @@ from phosphene.families.place import find_model, read
 from phosphene.families.precision import Precision, choose_precision
 from phosphene.networks.build import narrowest
 from phosphene.recipes.settings import PrecisionName, SamplingSettings
+from phosphene.recipes.tasks import EditingTask
 from phosphene.store import model, text_encoder
 from phosphene.tasks.request import Request
 from phosphene.tasks.sight import Shown
@@ -134,7 +135,20 @@ class Ready:
         """How pictures are made by the settings of a recipe."""
         # A recipe's guidance is for its conditions: without any there is nothing to compare.
         guidance = s.guidance if self.conditional else 1.0
-        return Asked(s.solver, s.steps, s.grid, guidance=guidance, threshold=s.threshold)
+        of_picture = s.image_guidance if self.edits else None
+        return Asked(
+            s.solver,
+            s.steps,
+            s.grid,
+            guidance=guidance,
+            threshold=s.threshold,
+            image_guidance=of_picture,
+        )
+
+    @property
+    def edits(self) -> bool:
+        """Whether it was trained to change a picture that it is shown, and to do without one."""
+        return isinstance(self.model.header.task, EditingTask)
 
     def hearing(self, request: Request, shown: Shown) -> Request:
         """What another model was asked for, as far as this one hears it, of a picture that is shown."""

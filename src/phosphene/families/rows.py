@@ -40,17 +40,21 @@ def representative(guidance: Scales) -> float | None:
     return next((scale for scale in guidance if scale != 1), 1.0)
 
 
-def scaled(asked: Asked, guidance: Scales, n: int) -> list[Asked]:
+def scaled(asked: Asked, guidance: Scales, n: int, image_guidance: Scales = None) -> list[Asked]:
     """How each picture is made, with its own guidance. Beside others, some may be unguided."""
-    if guidance is None or isinstance(guidance, int | float):
-        return [asked] * n
-    return [
-        replace(asked, guidance=scale, interval=None if scale == 1 else asked.interval)
-        for scale in each("guidance", guidance, n)
-        if scale is not None
-    ]
+    ways = zip(each("guidance", guidance, n), each("image_guidance", image_guidance, n), strict=True)
+    rows = []
+    for scale, of_picture in ways:
+        own = replace(
+            asked,
+            guidance=asked.guidance if scale is None else scale,
+            image_guidance=asked.image_guidance if of_picture is None else of_picture,
+            interval=None,
+        )
+        rows.append(replace(own, interval=asked.interval) if own.guides else own)
+    return rows
 
 
 def leading(ways: Sequence[Asked]) -> Asked:
     """What holds for all rows: that of the first one that is guided."""
-    return next((asked for asked in ways if asked.guidance != 1), ways[0])
+    return next((asked for asked in ways if asked.guides), ways[0])

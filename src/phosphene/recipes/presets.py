@@ -12,6 +12,7 @@ from phosphene.recipes.settings import (
     TransformerSettings,
     UNetSettings,
 )
+from phosphene.recipes.tasks import EditingTask
 
 FLOW = Recipe(
     name="flow",
@@ -70,6 +71,15 @@ TEXT = Recipe(
     sampling=SamplingSettings(guidance=3.0),
 )
 
+EDIT = Recipe(
+    name="edit",
+    summary="editing by instruction (InstructPix2Pix), of data of pairs",
+    data=DataSettings(text="minilm", pairs=True),
+    diffusion=DiffusionSettings(drop=0.05),
+    sampling=SamplingSettings(guidance=7.5, image_guidance=1.5),
+    task=EditingTask(),
+)
+
 FINE_TUNE = Recipe(
     name="fine-tune",
     summary="all weights of a model that exists, further: train DATA --from MODEL",
@@ -96,5 +106,5 @@ LORA = Recipe(
 )
 
 RECIPES: Mapping[str, Recipe] = {
-    recipe.name: recipe for recipe in (FLOW, DDPM, EDM, COSINE_V, TRANSFORMER, TEXT, FINE_TUNE, LORA)
+    recipe.name: recipe for recipe in (FLOW, DDPM, EDM, COSINE_V, TRANSFORMER, TEXT, EDIT, FINE_TUNE, LORA)
 }

@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal, get_args
 import tomli_w
 from pydantic import Field, ValidationError, model_validator
 
+from phosphene.recipes.data import AUTO as AUTO
+from phosphene.recipes.data import DataSettings
 from phosphene.recipes.section import Count, Positive, Settings, Share
 from phosphene.recipes.tasks import TASKS, NoTask, TaskSettings
 
@@ -45,54 +47,6 @@ SolverName = Literal[
 ]
 PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
 Threshold = Literal["none", "clip", "dynamic"]
-
-
-AUTO = "auto"
-
-
-class DataSettings(Settings):
-    """source: a folder of pictures, shards, hub:OWNER/NAME or the name of a bundled set.
-
-    size: pixels a side; None lets the data decide. fit: cut the longer side or pad the shorter.
-
-    channels: keep what the files have, or one of L, RGB, RGBA. held_out: the share never trained on.
-    flip: mirror half of the pictures. augment: the probability of EDM's augmentations, told to the network.
-    text: the language model through which captions are learned: minilm, a folder of transformers or a name in
-    the hub's cache; none; or auto, which a run replaces by its choice.
-
-    stream: decode pictures while training, each time anew, instead of all of them once before it.
-    text_column, label_column: the fields of metadata or columns of the hub that hold captions and classes;
-    the usual ones if None.
-    classes: those that labels are of, in this order, as a model that training begins from knows them; none
-    are those that are found.
-
-    pairs: learn edits: of a pair of pictures the network is given the first and makes the second.
-    before_column: the field that names the first, the usual ones if None.
-    """
-
-    source: str = ""
-    size: Count | None = None
-    fit: Literal["crop", "pad"] = "crop"
-    channels: Literal["keep", "L", "RGB", "RGBA"] = "keep"
-    held_out: Share = 0.05
-    flip: bool = False
-    augment: Annotated[float, Field(ge=0, le=1)] = 0.0
-    text: Annotated[str, Field(min_length=1)] | None = AUTO
-    stream: bool = False
-    text_column: str | None = None
-    label_column: str | None = None
-    classes: tuple[str, ...] | None = None
-    pairs: bool = False
-    before_column: str | None = None
-
-    @model_validator(mode="after")
-    def _pairs_stay_pairs(self) -> "DataSettings":
-        for name in ("stream", "flip", "augment") if self.pairs else ():
-            if value := getattr(self, name):
-                raise ValueError(
-                    f"{name} {value}: not with pairs, whose pictures stay as they are; leave it out"
-                )
-        return self
 
 
 class UNetSettings(Settings):
@@ -130,7 +84,8 @@ class DiffusionSettings(Settings):
 
     density_mean, density_std: of the two normal densities. strata: spread the rows of a batch over the
     density. learned_variance: the network also says the variance of the reverse step, of a discrete schedule.
-    drop: how often a condition is dropped, so that guidance can ask for nothing.
+    drop: how often a condition is dropped, so that guidance can ask for nothing; in editing, how often the
+    words, how often the picture, and how often both.
     """
 
     schedule: ScheduleName = "flow"
@@ -208,12 +163,16 @@ class TrainingSettings(Settings):
 
 
 class SamplingSettings(Settings):
-    """How the finished model is asked, unless the caller says otherwise. steps: solver steps."""
+    """How the finished model is asked, unless the caller says otherwise. steps: solver steps.
+
+    image_guidance: of the picture that an editing model is shown.
+    """
 
     solver: SolverName = "dpmpp_2m"
     steps: Count = 30
     grid: GridName = "trailing"
     guidance: float = 1.0
+    image_guidance: float = 1.0
     threshold: Threshold = "none"
 
 
@@ -243,6 +202,15 @@ class Recipe(Settings):
     sampling: SamplingSettings = SamplingSettings()
     base: BaseSettings = BaseSettings()
     task: TaskSettings = NoTask()
+
+    @model_validator(mode="after")
+    def _pairs_are_edits(self) -> "Recipe":
+        if self.data.pairs != (self.task.kind == "editing"):
+            raise ValueError(
+                f"data.pairs {self.data.pairs}, task.kind {self.task.kind!r}: pairs are what editing learns; "
+                "give both, or neither"
+            )
+        return self
 
     @model_validator(mode="after")
     def _can_be_sampled(self) -> "Recipe":

@@ -48,8 +48,20 @@ class DenoisingTask(Settings):
     noise: Positive = 0.5
 
 
+class EditingTask(Settings):
+    """The picture that another was made from, by an instruction or without one: `data.pairs`."""
+
+    kind: Literal["editing"] = "editing"
+
+
 TaskSettings = Annotated[
-    NoTask | InpaintingTask | SuperResolutionTask | ColouringTask | DeblurringTask | DenoisingTask,
+    NoTask
+    | InpaintingTask
+    | SuperResolutionTask
+    | ColouringTask
+    | DeblurringTask
+    | DenoisingTask
+    | EditingTask,
     Field(discriminator="kind"),
 ]
 TASKS = {
@@ -59,4 +71,5 @@ TASKS = {
     "colouring": ColouringTask,
     "deblurring": DeblurringTask,
     "denoising": DenoisingTask,
+    "editing": EditingTask,
 }

@@ -1,10 +1,11 @@
-"""The kinds of tasks by name: inpainting, super-resolution, colouring, deblurring, denoising.
+"""The kinds of tasks by name: inpainting, super-resolution, colouring, deblurring, denoising, editing.
 
     inpainting         mask, picture where it is known and 0 elsewhere
     super-resolution   smaller picture with noise laid on it, enlarged; the level of that noise
     colouring          luma
     deblurring         the blurred picture; how much is not told
     denoising          the noisy picture; how much is not told
+    editing            the picture before, and that there is one: of none, zeros everywhere (InstructPix2Pix)
 
 Noise on the smaller picture is the conditioning augmentation of cascades (Ho et al. 2022, "Cascaded diffusion
 models", section 4.2): alpha y + sigma eps with (alpha, sigma) = (cos, sin) of level pi / 2, the level uniform
@@ -31,6 +32,7 @@ from phosphene.recipes.tasks import (
     ColouringTask,
     DeblurringTask,
     DenoisingTask,
+    EditingTask,
     InpaintingTask,
     SuperResolutionTask,
     TaskSettings,
@@ -147,12 +149,32 @@ def noisy(most: float) -> Callable[[Tensor, Key, int], Tensor]:
     return known
 
 
+@dataclass(frozen=True)
+class Editing:
+    """Shows the picture before, behind a channel of ones: grey is a picture too, no picture is not."""
+
+    usual: float = 0.0
+    ask: str = "phosphene edit RUN --image PICTURE --prompt WORDS"
+
+    def extra(self, channels: int) -> int:
+        return 1 + channels
+
+    def draw(self, values: Tensor, key: Key, step: int) -> Seen:
+        raise ValueError(
+            "this model changes pictures: give data of pairs, with task.kind editing (data.pairs)"
+        )
+
+    def show(self, seen: Seen, key: Key, step: int) -> Tensor:
+        return torch.cat([torch.ones_like(seen.picture[:, :1]), seen.picture], dim=1)
+
+
 MAKES: Mapping[type, Callable[[Any], Sight]] = {
     InpaintingTask: lambda s: Inpainting(),
     SuperResolutionTask: lambda s: SuperResolution(s.factor, s.augmentation),
     ColouringTask: lambda s: Seeing(luma, 1),
     DeblurringTask: lambda s: Seeing(blurred(s.deviation)),
     DenoisingTask: lambda s: Seeing(noisy(s.noise)),
+    EditingTask: lambda s: Editing(),
 }
 
 

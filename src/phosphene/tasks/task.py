@@ -15,7 +15,7 @@ from phosphene.diffusion.condition import NO_LABEL, Condition
 from phosphene.diffusion.noise import Key
 from phosphene.store.text_encoder import shortened
 from phosphene.tasks.request import NOTHING, Label, Request
-from phosphene.tasks.sight import Shown, Sight, blank, together
+from phosphene.tasks.sight import Seen, Shown, Sight, blank, together
 from phosphene.tasks.text import Captioned, Text
 
 
@@ -26,7 +26,8 @@ class Task:
     classes: names, in the order of their indices. drop: how often training hides label and text, together,
     so that one network learns both answers that classifier-free guidance compares. text: None where the model
     hears none. captioned: the data set's texts, in training. sight: what it shows the network of a picture,
-    None where it shows none.
+    None where it shows none. hides: whether training hides that too, and it may be asked without: then what
+    is said, what is shown, and both are hidden `drop` times each (Brooks 2023, section 3.2.1).
     """
 
     classes: tuple[str, ...] = ()
@@ -34,6 +35,7 @@ class Task:
     text: Text | None = None
     captioned: Captioned | None = None
     sight: Sight | None = None
+    hides: bool = False
 
     @property
     def takes(self) -> str:
@@ -51,19 +53,24 @@ class Task:
         """
         share = None if self.captioned is None else noise.uniform(key, step, stream=noise.CAPTION)
         condition = self._said(rows, share)
-        hidden = noise.uniform(key, step, stream=noise.DROP) < self.drop
+        lot = noise.uniform(key, step, stream=noise.DROP)
+        hidden = lot < (2 if self.hides else 1) * self.drop
         label, mask = condition.label, condition.mask
+        picture = self._drawn(rows, values, key, step)
+        if picture is not None and self.hides:
+            unseen = (lot >= self.drop) & (lot < 3 * self.drop)
+            picture = picture.masked_fill(unseen[:, None, None, None], 0)
         return replace(
             condition,
             label=None if label is None else label.masked_fill(hidden, NO_LABEL),
             mask=None if mask is None else mask & ~hidden[:, None],
-            picture=self._drawn(values, key, step),
+            picture=picture,
         )
 
     def known(self, rows: Rows, key: Key) -> Condition:
         """The condition that the data states of pictures, nothing hidden; what is shown of them is drawn with
         `key`, as in the first step of training."""
-        return replace(self._said(rows, None), picture=self._drawn(rows.values, key, 0))
+        return replace(self._said(rows, None), picture=self._drawn(rows, rows.values, key, 0))
 
     def asked(self, requests: Sequence[Request], key: Key | None = None) -> Condition:
         """The condition of a request for some pictures. key: of the noise laid on what is shown, if any is.
@@ -90,12 +97,15 @@ class Task:
         said = self._worded([NOTHING] * rows).each(lambda t: t.to(device))
         return said if self.sight is None else replace(said, picture=blank(self.sight, rows, shape, device))
 
-    def wishes(self, values: Float[Tensor, "b c h w"], key: Key) -> list[Shown | None]:
+    def wishes(
+        self, values: Float[Tensor, "b c h w"], key: Key, before: Float[Tensor, "b c h w"] | None = None
+    ) -> list[Shown | None]:
         """What requests would show of pictures like these: drawn with `key` as `known` does, at the level of
-        noise that is usual when the model is asked."""
+        noise that is usual when the model is asked. before: the pictures that these were made from."""
         if self.sight is None:
             return [None] * len(values)
-        return list(self.sight.draw(values, key, 0).shown(self.sight.usual))
+        seen = self.sight.draw(values, key, 0) if before is None else Seen(before)
+        return list(seen.shown(self.sight.usual))
 
     def compared(self, requests: Sequence[Request], condition: Condition) -> Condition | None:
         """What guidance compares a request's condition with where it has negative prompts: its null, hearing
@@ -109,10 +119,11 @@ class Task:
         label = self._labels([request.label for request in requests])
         return Condition(label=label, **self._texts("prompt", [request.prompt for request in requests]))
 
-    def _drawn(self, values: Float[Tensor, "b c h w"], key: Key, step: int) -> Tensor | None:
+    def _drawn(self, rows: Rows, values: Float[Tensor, "b c h w"], key: Key, step: int) -> Tensor | None:
         if self.sight is None:
             return None
-        return self.sight.show(self.sight.draw(values, key, step), key, step)
+        seen = self.sight.draw(values, key, step) if rows.before is None else Seen(rows.before)
+        return self.sight.show(seen, key, step)
 
     def _said(self, rows: Rows, share: Float64[Tensor, " b"] | None) -> Condition:
         """share: which of a picture's captions; None is the first."""

@@ -11,6 +11,7 @@ from phosphene.networks.build import Config, build
 from phosphene.networks.transformer import TransformerConfig
 from phosphene.networks.unet import UNetConfig
 from phosphene.recipes.settings import Recipe, TransformerSettings
+from phosphene.recipes.tasks import EditingTask
 from phosphene.store.model import Header
 from phosphene.tasks.sights import extra, refuse_for, sight
 from phosphene.tasks.task import Task
@@ -133,7 +134,8 @@ def task(recipe: Recipe, dataset: Dataset, device: torch.device) -> Task:
     encoder = text.encoder(recipe, device)
     hears = None if encoder is None else Text(encoder.width, lambda: encoder)
     said = text.captioned(recipe, dataset, device)
-    return Task(classes(dataset), recipe.diffusion.drop, hears, said, sight(recipe.task))
+    shows, hides = sight(recipe.task), isinstance(recipe.task, EditingTask)
+    return Task(classes(dataset), recipe.diffusion.drop, hears, said, shows, hides)
 
 
 def parts(rows: int, accumulate: int) -> Iterator[slice]:

@@ -260,11 +260,12 @@ class Measurement:
         trainer = self.trainer
         if trainer.task.sight is None:
             return None
-        real = to_values(self.pictures(self.beside[chosen]))
+        rows = rows_of(trainer.dataset, self.beside[chosen], torch.device("cpu"))
+        real = rows.values
         key = keys(trainer.recipe.training.seed, chosen.tolist())
         faces = [
             face(one, real.shape[1], (real.shape[2], real.shape[3]))
-            for one in trainer.task.wishes(real, key)
+            for one in trainer.task.wishes(real, key, rows.before)
             if one is not None
         ]
         triples = zip(to_pillow(torch.stack(faces)), made, to_pillow(real), strict=True)

@@ -1,0 +1,192 @@
+"""Whether an editing model does what it is told, and nothing else: `python -m bench.quality.editing RUN SET`.
+
+The set is one of triples that phosphene makes (`phosphene data shapes --edits`, faces --edits); the run was
+trained on its train/. What is asked are the instructions of its other sides:
+
+    held-out       pictures that training never began with, instructions in its words
+    paraphrased    the same, in words that no training instruction has (faces)
+    withheld       pairs of colour and shape that training never showed (shapes)
+
+Judged exactly, from pixels: by the scene oracle, or by the shipped reader of attributes. `changed`: what was
+asked for is there (or gone). `kept`: everything else is as it was, and nothing came. `both` is the target's
+figure. Beside it, what the judge makes of the pictures that were rendered as answers.
+"""
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image
+
+import phosphene
+from bench.quality.text import shown
+from bench.side_by_side import write
+from phosphene.data.made.faces.attributes import ATTRIBUTES
+from phosphene.data.made.folder import read_made
+from phosphene.data.made.shapes import oracle
+from phosphene.data.made.shapes.scene import from_fields
+from phosphene.families.generator import Generator
+from phosphene.measures import attributes
+from phosphene.pictures.pixels import to_bytes, to_values
+from phosphene.pictures.sheet import sheet
+from phosphene.tasks.request import Request
+from phosphene.tasks.sight import Shown
+
+Pictures = UInt8[np.ndarray, "n c h w"]
+LOOKED_AT = 8  # rows of the sheet
+
+
+class Triples(NamedTuple):
+    """Instructions of one kind, the pictures before and after, and what the set says of both."""
+
+    kind: str
+    instructions: list[str]
+    before: Pictures
+    after: Pictures
+    rows: list[tuple[Mapping[str, Any], Mapping[str, Any]]]
+
+
+class Judged(NamedTuple):
+    """Of each picture: what was asked for was done, and all else was left alone."""
+
+    changed: list[bool]
+    kept: list[bool]
+
+    @property
+    def both(self) -> list[bool]:
+        return [a and b for a, b in zip(*self, strict=True)]
+
+
+def triples(folder: Path, most: int, size: int) -> Iterator[Triples]:
+    """What is asked, at most so much of a kind, at even distances."""
+    for side, kind, field in (
+        ("held-out", "held-out", "instruction"),
+        ("held-out", "paraphrased", "paraphrased_instruction"),
+        ("withheld", "withheld", "instruction"),
+    ):
+        place = folder / side
+        if not (place / "metadata.jsonl").is_file():
+            continue
+        lines = (place / "metadata.jsonl").read_text("utf-8").splitlines()
+        rows = {row["file_name"]: row for row in map(json.loads, lines)}
+        targets = [row for row in rows.values() if field in row]
+        some = [targets[i * len(targets) // most] for i in range(most)] if len(targets) > most else targets
+        if not some:
+            continue
+        pairs = [(rows[row["source"]], row) for row in some]
+        before, after = (pictures(place, [pair[i] for pair in pairs], size) for i in (0, 1))
+        yield Triples(kind, [row[field] for row in some], before, after, pairs)
+
+
+def pictures(place: Path, rows: Sequence[Mapping[str, Any]], size: int) -> Pictures:
+    """RGB, brought to the model's size."""
+    opened = [Image.open(place / row["file_name"]).convert("RGB").resize((size, size)) for row in rows]
+    return np.stack([np.asarray(image).transpose(2, 0, 1) for image in opened])
+
+
+def shapes(made: Pictures, asked: Triples) -> Judged:
+    """By the scene oracle: things as multisets of colour, shape, size and place, and the background."""
+    changed, kept = [], []
+    for picture, rows in zip(made, asked.rows, strict=True):
+        scenes = (*map(from_fields, rows), oracle.read(picture.transpose(1, 2, 0)).scene)
+        before, after, seen = (Counter((*thing.kind, thing.place) for thing in one.things) for one in scenes)
+        stays, new, gone = before & after, after - before, before - after
+        rest = seen - stays
+        changed.append(not new - rest and not gone & rest)
+        kept.append(
+            not stays - seen and not rest - new - gone and scenes[2].background == scenes[1].background
+        )
+    return Judged(changed, kept)
+
+
+def faces(made: Pictures, asked: Triples) -> Judged:
+    """By the reader of attributes; behind sunglasses eyes are what hides them."""
+    changed, kept = [], []
+    for seen, (_, after) in zip(attributes.read(torch.from_numpy(made)).faces(), asked.rows, strict=True):
+        right = {name: getattr(seen, name) == after[name] for name in ATTRIBUTES}
+        changed.append(right.pop(after["edit"]))
+        kept.append(all(right.values()))
+    return Judged(changed, kept)
+
+
+JUDGES = {"shapes": shapes, "faces": faces}
+
+
+def edited(generator: Generator, asked: Triples, options: argparse.Namespace) -> Pictures:
+    """What the model makes of each."""
+    values = to_values(torch.from_numpy(asked.before))
+    requests = [
+        Request(prompt=words, shown=Shown(picture))
+        for words, picture in zip(asked.instructions, values, strict=True)
+    ]
+    given = ("seed", "guidance", "image_guidance", "steps", "batch")
+    how = {name: getattr(options, name) for name in given if getattr(options, name) is not None}
+    return to_bytes(generator.make(requests, **how).values).numpy()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run")
+    parser.add_argument("set", type=Path)
+    parser.add_argument("-n", type=int, default=500, help="triples of a kind")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--guidance", type=float)
+    parser.add_argument("--image-guidance", type=float)
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--look", type=Path, help="write a sheet here: before, made, after")
+    options = parser.parse_args()
+    generator = phosphene.load(options.run, options.device)
+    made = read_made(options.set) or {}
+    name = made.get("set")
+    if name not in JUDGES or not made.get("edits"):
+        parser.error(f"{options.set}: not a set of triples that is judged ({', '.join(JUDGES)}, --edits)")
+    if not generator.edits:
+        parser.error(f"{options.run}: not trained for editing (--recipe edit)")
+    rows, notes, looked = list[list[object]](), list[str](), list[Image.Image]()
+    for asked in triples(options.set, options.n, generator.size):
+        answers = edited(generator, asked, options)
+        judged, real = JUDGES[name](answers, asked), JUDGES[name](asked.after, asked)
+        of_kind: dict[str, list[bool]] = {}
+        for (_, row), right in zip(asked.rows, judged.both, strict=True):
+            of_kind.setdefault(row["edit"], []).append(right)
+        parts = (f"{kind} {100 * sum(right) / len(right):.1f}" for kind, right in sorted(of_kind.items()))
+        notes.append(f"{asked.kind}, both, by kind of edit: {', '.join(parts)}")
+        cells = [shown(right) for right in (judged.both, judged.changed, judged.kept, real.both)]
+        rows.append([asked.kind, len(answers), *cells])
+        print(rows[-1], flush=True)
+        for three in list(zip(asked.before, answers, asked.after, strict=True))[:LOOKED_AT]:
+            looked += [Image.fromarray(picture.transpose(1, 2, 0)) for picture in three]
+    if options.look is not None:
+        sheet(looked, 3, column_titles=["before", "made", "after"]).save(options.look)
+    defaults = generator.defaults
+    write(
+        f"editing_{name}",
+        f"Editing by instruction: {name} at {generator.size} pixels",
+        {
+            "triples of a kind": options.n,
+            "seed": options.seed,
+            "guidance": defaults.guidance if options.guidance is None else options.guidance,
+            "image guidance": defaults.image_guidance
+            if options.image_guidance is None
+            else options.image_guidance,
+            "steps": options.steps or defaults.steps,
+            "solver": defaults.solver,
+            "model": generator.model.fingerprint[:16],
+        },
+        ["instructions", "pictures", "both, %", "changed, %", "kept, %", "rendered answers: both, %"],
+        rows,
+        ["In brackets: 95% intervals.", *notes],
+        device=generator.device.type,
+    )
+
+
+if __name__ == "__main__":
+    main()
