@@ -18,6 +18,7 @@ def main() -> None:
     theirs = peers.reference()
     network = peers.ours(theirs)
     adds = peers.multiply_adds(network, 32)
+    network = peers.asked(network)
     other = peers.ddpm_pytorch(adds)
     half = peers.has_bf16_units()
     tricks = None if arguments.no_compile else peers.call_diffusers(peers.every_trick(theirs, half))
@@ -44,7 +45,11 @@ def main() -> None:
     write(
         "forward",
         "Forward: DDPM's U-Net for CIFAR-10, 35.7M weights, 32x32",
-        {"rounds": arguments.rounds, "precision of every trick": "bf16" if half else "float32"},
+        {
+            "rounds": arguments.rounds,
+            "precision of phosphene": getattr(network, "precision", "fp32"),
+            "precision of every trick": "bf16" if half else "fp32",
+        },
         [
             "batch",
             *peers.COLUMNS,

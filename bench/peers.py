@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from phosphene.diffusion.condition import Condition
-from phosphene.families.device import made_ready
+from phosphene.families.device import Asking, made_ready
+from phosphene.families.precision import choose_precision
 from phosphene.kernels.library import plain
+from phosphene.networks.build import narrowest
 from phosphene.networks.unet import UNet
 from phosphene.recipes.settings import DiffusionSettings, SamplingSettings
 from phosphene.store import model
@@ -85,6 +87,13 @@ def ours(theirs: UNet2DModel, device: str = "cpu") -> UNet:
     return made_ready(network, torch.device(device)).eval()
 
 
+def asked(network: UNet) -> nn.Module:
+    """The network as a generator asks it, in the precision that it chooses here."""
+    device = torch.device("cpu")
+    precision = choose_precision("auto", device, narrowest(network.config)).name
+    return made_ready(Asking(network, precision, device), device).eval() if precision != "fp32" else network
+
+
 def saved(folder: Path, network: UNet) -> Path:
     """A model folder of a network that predicts the noise of DDPM's schedule, 32x32."""
     header = model.Header(
@@ -98,7 +107,7 @@ def saved(folder: Path, network: UNet) -> Path:
     return folder
 
 
-def call_ours(network: UNet) -> Network:
+def call_ours(network: nn.Module) -> Network:
     condition = Condition()
     return lambda x, t: network(x, t, condition)
 

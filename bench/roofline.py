@@ -11,9 +11,10 @@ import torch
 from torch.nn import functional
 
 from bench.side_by_side import take_turns, write
-from phosphene.kernels.convolution import conv3x3
+from phosphene.families.device import DTYPES, computing_in
+from phosphene.families.precision import choose_precision
+from phosphene.kernels.convolution import conv3x3, packer
 from phosphene.kernels.library import keep_buffers
-from phosphene.kernels.winograd import pack
 from phosphene.networks.layers import Norm
 
 Convolution = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -34,17 +35,23 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     arguments = parser.parse_args()
     keep_buffers()
+    cpu = torch.device("cpu")
+    precision = choose_precision("auto", cpu, SHAPES[0][0]).name
+    kind = DTYPES.get(precision, torch.float32)
     rows, all_turns = [], {}
     for width, out, size in SHAPES:
         x = torch.randn(arguments.batch, width, size, size).contiguous(memory_format=torch.channels_last)
         w = torch.randn(out, width, 3, 3).contiguous(memory_format=torch.channels_last)
         x_leaf, w_leaf = x.clone().requires_grad_(), w.clone().requires_grad_()
-        packed, above = pack(w), torch.randn(arguments.batch, out, size, size)
+        x, w, x_leaf = x.to(kind), w.to(kind), x_leaf.detach().to(kind).requires_grad_()
+        pack, above = packer(x, w), torch.randn(arguments.batch, out, size, size).to(kind)
+        packed = None if pack is None else pack(w)
         pixels = arguments.batch * size * size
-        a, b = torch.randn(pixels, 9 * width), torch.randn(9 * width, out)
+        a, b = torch.randn(pixels, 9 * width).to(kind), torch.randn(9 * width, out).to(kind)
 
         def backward(function: Convolution) -> None:
-            y = function(x_leaf, w_leaf)
+            with computing_in(precision, cpu):
+                y = function(x_leaf, w_leaf)
             torch.autograd.grad(y, (x_leaf, w_leaf), above)
 
         def asked(function: Callable[[], object]) -> Callable[[], object]:
@@ -78,15 +85,15 @@ def main() -> None:
         )
         print(rows[-1], flush=True)
     notes = [
-        "Direct-equivalent rates: operations of the plain algorithm over time. Winograd's needs a quarter of "
-        "the products, so that it may pass the chip's own rate.",
+        "Direct-equivalent rates: operations of the plain algorithm over time. Winograd's, in fp32, needs a "
+        "quarter of the products, so that it may pass the chip's own rate.",
         "Trained: forward and both gradients, with the weights transformed anew.",
-        norm_note(arguments.batch, arguments.rounds),
+        norm_note(arguments.batch, arguments.rounds, kind),
     ]
     write(
         "roofline",
         "Roofline: 3x3 convolutions of the reference U-Net, layer by layer",
-        {"batch": arguments.batch, "rounds": arguments.rounds, "precision": "float32"},
+        {"batch": arguments.batch, "rounds": arguments.rounds, "precision": precision},
         [
             "layer",
             "phosphene, GFLOP/s",
@@ -104,21 +111,21 @@ def main() -> None:
     )
 
 
-def norm_note(batch: int, rounds: int) -> str:
+def norm_note(batch: int, rounds: int, kind: torch.dtype) -> str:
     """Group norm and SiLU against torch's two operators and against copying the same bytes."""
     layer = Norm(32, 128)
-    x = torch.randn(batch, 128, 32, 32).contiguous(memory_format=torch.channels_last)
+    x = torch.randn(batch, 128, 32, 32).to(kind).contiguous(memory_format=torch.channels_last)
     target = torch.empty_like(x)
     with torch.inference_mode():
         turns = take_turns(
             {
                 "fused": lambda: layer(x, silu=True),
-                "torch": lambda: functional.silu(functional.group_norm(x, 32, layer.weight, layer.bias)),
+                "torch": lambda: functional.silu(functional.group_norm(x, 32, *layer.parameters())),
                 "copy": lambda: target.copy_(x),
             },
             rounds,
         )
-    bytes_moved = 2 * x.numel() * 4 / 1e9
+    bytes_moved = 2 * x.numel() * x.element_size() / 1e9
     rates = {name: bytes_moved / turns.middle(name) for name in turns.seconds}
     return (
         f"Group norm and SiLU, {tuple(x.shape)}: {rates['fused']:.1f} GB/s fused, {rates['torch']:.1f} as "

@@ -14,7 +14,7 @@ import matplotlib
 import numpy as np
 import torch
 
-from bench.side_by_side import RESULTS, write
+from bench.side_by_side import RESULTS, machine, units, write
 from phosphene.data.dataset import Dataset, Report
 from phosphene.data.loader import Loader
 from phosphene.diffusion.condition import Condition
@@ -104,7 +104,7 @@ def main() -> None:
     axes.set_yscale("log")
     axes.axhline(1, color="grey", linewidth=0.5)
     axes.legend()
-    figure.savefig(RESULTS / "scaling.png", dpi=120)
+    figure.savefig(RESULTS / f"scaling-{units(machine())}.png", dpi=120)
     write(
         "scaling",
         "Scaling: a training step's time for a unit of work",

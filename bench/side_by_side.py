@@ -109,7 +109,10 @@ def write(
     turns: Mapping[str, Turns] | None = None,
     device: str = "cpu",
 ) -> None:
-    """NAME.json with everything, NAME.md with the table; the table is printed too."""
+    """NAME-UNITS.json with everything, NAME-UNITS.md with the table; the table is printed too.
+
+    UNITS: what the processor computes with, as that decides most: avx2, avx512 or amx; cuda for a GPU.
+    """
     where = machine(device)
     RESULTS.mkdir(exist_ok=True)
     everything = {
@@ -121,16 +124,23 @@ def write(
         "notes": list(notes),
         "seconds": {key: asdict(value)["seconds"] for key, value in (turns or {}).items()},
     }
-    suffix = "" if device == "cpu" else f"-{device}"
-    (RESULTS / f"{name}{suffix}.json").write_text(json.dumps(everything, indent=1) + "\n")
+    chip = device if device != "cpu" else units(where)
+    (RESULTS / f"{name}-{chip}.json").write_text(json.dumps(everything, indent=1) + "\n")
     lines = [f"# {title}", "", "| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     lines += ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
     lines += ["", *(f"- {note}" for note in notes)]
     lines += ["", "Machine: " + ", ".join(f"{key} {value}" for key, value in where.items() if value)]
     lines += ["", "Settings: " + ", ".join(f"{key} {value}" for key, value in settings.items())]
     text = "\n".join(lines) + "\n"
-    (RESULTS / f"{name}{suffix}.md").write_text(text)
+    (RESULTS / f"{name}-{chip}.md").write_text(text)
     print(text)
+
+
+def units(where: Mapping[str, object]) -> str:
+    """The strongest units of a machine, in short: avx2, avx512, amx, or cpu."""
+    have = where["units"]
+    assert isinstance(have, list)
+    return ["cpu", *(str(unit).split("_")[0].removesuffix("f") for unit in have)][-1]
 
 
 def spread(ratio: tuple[float, float, float]) -> str:

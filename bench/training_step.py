@@ -14,8 +14,11 @@ from bench import peers
 from bench.side_by_side import beside, take_turns, write
 from phosphene.diffusion.condition import Condition
 from phosphene.diffusion.noise import keys
+from phosphene.families.device import computing_in
 from phosphene.families.diffusion import Diffusion
 from phosphene.families.family import Batch
+from phosphene.families.precision import choose_precision
+from phosphene.networks.build import narrowest
 from phosphene.recipes.presets import DDPM
 from phosphene.training import optimizer
 from phosphene.training.ema import Averages
@@ -25,7 +28,8 @@ CASES = {"small": (peers.small, 64), "reference": (peers.reference, 16)}
 
 def ours(theirs: UNet2DModel, x: torch.Tensor) -> Callable[[], object]:
     """What the trainer does in a step: noise of (seed, picture, step), loss, clipping, AdamW, EMA."""
-    network = peers.ours(theirs).train()
+    network, cpu = peers.ours(theirs).train(), torch.device("cpu")
+    precision = choose_precision("auto", cpu, narrowest(network.config), training=True).name
     family = Diffusion(network, DDPM.diffusion)
     optimizers = optimizer.build(network, learning_rate=1e-4)
     averages = Averages(network, (0.1,))
@@ -35,7 +39,9 @@ def ours(theirs: UNet2DModel, x: torch.Tensor) -> Callable[[], object]:
         nonlocal step
         optimizers.zero_grad()
         batch = Batch(x, Condition(), keys(0, range(len(x))), step, len(x))
-        family.loss("network", batch).mean().backward()
+        with computing_in(precision, cpu):
+            loss = family.loss("network", batch).mean()
+        loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizers.step()
         step += 1
@@ -123,7 +129,7 @@ def main() -> None:
     write(
         "training_step",
         "A training step: forward, backward, AdamW, EMA; 32x32",
-        {"rounds": arguments.rounds, "precision of every trick": "bf16" if half else "float32"},
+        {"rounds": arguments.rounds, "precision of every trick": "bf16" if half else "fp32"},
         [
             "network",
             *peers.COLUMNS,

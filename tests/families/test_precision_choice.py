@@ -29,7 +29,7 @@ def test_auto_takes_bf16_on_a_cpu_where_it_has_units_and_they_are_clearly_faster
     chosen = choose_precision("auto", CPU, 64)
     assert chosen.name == expected
     assert ("2000.00 ms" in chosen.why) == bool(units)
-    assert choose_precision("auto", CPU, 63).name == "fp32"
+    assert choose_precision("auto", CPU, 31).name == "fp32"
 
 
 def test_what_was_asked_for_is_taken():

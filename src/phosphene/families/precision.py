@@ -22,7 +22,7 @@ from phosphene.networks.layers import Norm
 
 UNITS = ("amx_bf16", "avx512_bf16")
 PLAIN, HALF = "fp32", "bf16"
-WIDE = 64  # channels from which bf16 can be worth its conversions and its rounding on a CPU
+WIDE = 32  # channels from which bf16 can be worth its conversions and its rounding on a CPU
 WORTH = 1.1  # times faster that bf16 has to be, as it rounds
 ROWS, SIZE, E, ROUNDS = 2, 32, 64, 12  # of the block that is timed
 

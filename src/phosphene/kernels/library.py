@@ -55,8 +55,8 @@ TILES = {
     "amx_weights": (F, S, ctypes.POINTER(N), S, N, N, S, F, S),
     "amx_work_size": (N, N, N, N, N, S, S, S, S, S),
     "amx_convolution": (F, F, F, F, F, F, N, N, N, N, N, S, S, S, S, F, S),
-    "amx_gradient_size": (N, N, N, N, N, S),
-    "amx_weight_gradient": (F, F, F, ctypes.POINTER(N), F, N, N, N, N, N, S, F, S),
+    "amx_gradient_size": (N, N, N, N, N),
+    "amx_weight_gradient": (F, F, F, ctypes.POINTER(N), F, N, N, N, N, N, F, S),
 }
 
 _plain: ContextVar[bool] = ContextVar("plain", default=False)

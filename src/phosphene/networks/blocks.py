@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from phosphene.networks.attention import PixelAttention, PixelCrossAttention, zeroed
 from phosphene.networks.embedding import Tokens
-from phosphene.networks.layers import Conv1x1, Conv3x3, ConvHalf, Norm
+from phosphene.networks.layers import Conv1x1, Conv3x3, ConvHalf, Linear, Norm
 
 
 class Added(nn.Module):
@@ -22,11 +22,11 @@ class Added(nn.Module):
     def __init__(self, width: int, e: int, norm: Norm) -> None:
         super().__init__()
         self.norm = norm
-        self.linear = nn.Linear(e, width)
+        self.linear = Linear(e, width)
 
     def added(self, e: Float[Tensor, "b e"]) -> Float[Tensor, "b c"]:
         """What is added to every pixel before `forward`."""
-        return self.linear(e)
+        return self.linear(e[:, None])[:, 0]
 
     def forward(self, h: Float[Tensor, "b c h w"], e: Float[Tensor, "b e"]) -> Float[Tensor, "b c h w"]:
         return self.norm(h, silu=True)
@@ -38,13 +38,13 @@ class Scaled(nn.Module):
     def __init__(self, width: int, e: int, norm: Norm) -> None:
         super().__init__()
         self.norm = norm
-        self.linear = nn.Linear(e, 2 * width)
+        self.linear = Linear(e, 2 * width)
 
     def added(self, e: Float[Tensor, "b e"]) -> None:
         """Nothing."""
 
     def forward(self, h: Float[Tensor, "b c h w"], e: Float[Tensor, "b e"]) -> Float[Tensor, "b c h w"]:
-        scale, shift = self.linear(e).chunk(2, dim=1)
+        scale, shift = self.linear(e[:, None])[:, 0].chunk(2, dim=1)
         return self.norm(h, scale, shift, silu=True)
 
 

@@ -1,4 +1,4 @@
-// The gradient of a convolution's weights in bfloat16 by AMX, stride 1, channels last, sums in float32:
+// The gradient of a 3x3 convolution's weights in bfloat16 by AMX, stride 1, channels last, sums in float32:
 //
 //     dW[tap] (out x in) = dY' (out x positions)  X shifted by the tap (positions x in)
 //
@@ -20,30 +20,28 @@ namespace {
 
 constexpr int64_t AT_ONCE = 5 << 19; // bytes of gathered positions, but
 constexpr int64_t FEWEST = 1280, MOST = 8192; // so many positions;
+constexpr int64_t SIDE = 3, TAPS = 9;
 constexpr int64_t STEPS = 8; // and tiles of them that all taps go over while they are in the nearest cache
 
 struct Gradient {
     int64_t rows, height, width, inputs, outputs;
-    int side;
 
     int64_t depth() const { return up(inputs, DEPTH); }
     int64_t blocks() const { return up(outputs, BLOCK); }
-    int64_t taps() const { return side * side; }
-    int64_t border() const { return side / 2; }
     // Positions from line to line.
-    int64_t pitch() const { return side == 1 ? width : up(width, 2) * 2; }
-    int64_t at_once() const { return std::clamp(AT_ONCE / (2 * (outputs + side * inputs)), FEWEST, MOST); }
+    int64_t pitch() const { return up(width, 2) * 2; }
+    int64_t at_once() const { return std::clamp(AT_ONCE / (2 * (outputs + SIDE * inputs)), FEWEST, MOST); }
     // Lines of a picture that are taken at once, and pictures.
     int64_t lines() const { return std::clamp<int64_t>(at_once() / pitch(), 1, height); }
     int64_t pictures() const {
-        return lines() < height ? 1 : std::clamp<int64_t>(at_once() / ((height + border()) * pitch()), 1, rows);
+        return lines() < height ? 1 : std::clamp<int64_t>(at_once() / ((height + 1) * pitch()), 1, rows);
     }
     int64_t chunks() const { return up(rows, pictures()) * up(height, lines()); }
     // Positions from picture to picture, and in all, in whole tiles.
-    int64_t picture_pitch() const { return (lines() + border()) * pitch(); }
+    int64_t picture_pitch() const { return (lines() + 1) * pitch(); }
     int64_t positions() const { return up(pictures() * picture_pitch(), DEPTH) * DEPTH; }
     // With the lines above and below.
-    int64_t reached() const { return up(positions() + 2 * border() * pitch(), 2) * 2; }
+    int64_t reached() const { return up(positions() + 2 * pitch(), 2) * 2; }
 };
 
 // Which pixel lies at a position, counted from the first of the chunk; INT32_MIN for none.
@@ -58,18 +56,18 @@ struct Chunk {
         pictures = count;
         top = from;
         of_dy.assign(g.positions(), INT32_MIN);
-        of_x.assign(g.side * g.reached(), INT32_MIN);
+        of_x.assign(SIDE * g.reached(), INT32_MIN);
         for (int64_t i = 0; i < count; i++)
-            for (int64_t y = -g.border(); y < g.lines() + g.border(); y++) {
+            for (int64_t y = -1; y <= g.lines(); y++) {
                 int64_t at = i * g.picture_pitch() + y * g.pitch(), pixel = (i * g.height + y) * g.width;
                 if (top + y < 0 || top + y >= g.height)
                     continue;
                 if (y >= 0 && y < g.lines())
                     for (int64_t x = 0; x < g.width; x++)
                         of_dy[at + x] = int32_t(pixel + x);
-                for (int64_t copy = 0; copy < g.side; copy++) {
-                    int64_t shift = copy - g.border(); // a position holds the pixel so far to its right
-                    int32_t *to = &of_x[copy * g.reached() + at + g.border() * g.pitch()];
+                for (int64_t copy = 0; copy < SIDE; copy++) {
+                    int64_t shift = copy - 1; // a position holds the pixel so far to its right
+                    int32_t *to = &of_x[copy * g.reached() + at + g.pitch()];
                     for (int64_t x = std::max<int64_t>(0, -shift); x < g.width - std::max<int64_t>(0, shift); x++)
                         to[x] = int32_t(pixel + x + shift);
                 }
@@ -119,21 +117,20 @@ inline void turn(const uint16_t *dy, const int32_t *pixel, int64_t outputs, int6
 } // namespace
 
 // Bytes that it works in.
-extern "C" int64_t amx_gradient_size(int64_t rows, int64_t height, int64_t width, int64_t inputs, int64_t outputs,
-                                     int side) {
-    Gradient g{rows, height, width, inputs, outputs, side};
-    return g.blocks() * g.positions() * ROW + g.depth() * side * g.reached() * ROW +
-           g.blocks() * g.depth() * g.taps() * BLOCK * BLOCK * int64_t(sizeof(float));
+extern "C" int64_t amx_gradient_size(int64_t rows, int64_t height, int64_t width, int64_t inputs, int64_t outputs) {
+    Gradient g{rows, height, width, inputs, outputs};
+    return g.blocks() * g.positions() * ROW + g.depth() * SIDE * g.reached() * ROW +
+           g.blocks() * g.depth() * TAPS * BLOCK * BLOCK * int64_t(sizeof(float));
 }
 
 // dw, whose output, input, row and column lie at `pitch`, and sums (rows, outputs; or null) of dy over the pixels of
 // a row, from x (rows, height, width, inputs) and dy (rows, height, width, outputs).
 extern "C" void amx_weight_gradient(const void *x, const void *dy, float *dw, const int64_t *pitch, float *sums,
                                     int64_t rows, int64_t height, int64_t width, int64_t inputs, int64_t outputs,
-                                    int side, void *work, int threads) {
-    Gradient g{rows, height, width, inputs, outputs, side};
-    int64_t blocks = g.blocks(), depth = g.depth(), steps = g.positions() / DEPTH, taps = g.taps();
-    int64_t half = g.reached() / 2 * ROW, copy_pitch = 2 * half, depth_pitch = side * copy_pitch;
+                                    void *work, int threads) {
+    Gradient g{rows, height, width, inputs, outputs};
+    int64_t blocks = g.blocks(), depth = g.depth(), steps = g.positions() / DEPTH;
+    int64_t half = g.reached() / 2 * ROW, copy_pitch = 2 * half, depth_pitch = SIDE * copy_pitch;
     char *turned = (char *)work, *pairs = turned + blocks * g.positions() * ROW;
     float *sum = (float *)(pairs + depth * depth_pitch);
     const uint16_t *from_dy = (const uint16_t *)dy;
@@ -153,7 +150,7 @@ extern "C" void amx_weight_gradient(const void *x, const void *dy, float *dw, co
                          (__m512i *)(turned + (block * steps + step) * 2 * BYTES));
 #pragma omp for collapse(2) schedule(static)
             for (int64_t d = 0; d < depth; d++)
-                for (int64_t copy = 0; copy < side; copy++) {
+                for (int64_t copy = 0; copy < SIDE; copy++) {
                     const int32_t *pixel = &chunk.of_x[copy * g.reached()];
                     char *to = pairs + d * depth_pitch + copy * copy_pitch;
                     for (int64_t i = 0; i < g.reached() / 2; i++) {
@@ -167,15 +164,15 @@ extern "C" void amx_weight_gradient(const void *x, const void *dy, float *dw, co
 #pragma omp for collapse(2) schedule(static)
             for (int64_t d = 0; d < depth; d++)
                 for (int64_t block = 0; block < blocks; block++)
-                    for (int64_t begin = 0, most = taps == 1 ? steps : STEPS; begin < steps; begin += most)
-                        for (int64_t i = 0; i < taps; i++) { // taps of one copy after each other
-                            int64_t copy = i / side, line = i % side, tap = line * side + copy;
-                            float *to = sum + ((block * depth + d) * taps + tap) * BLOCK * BLOCK;
+                    for (int64_t begin = 0; begin < steps; begin += STEPS)
+                        for (int64_t i = 0; i < TAPS; i++) { // taps of one copy after each other
+                            int64_t copy = i / SIDE, line = i % SIDE, tap = line * SIDE + copy;
+                            float *to = sum + ((block * depth + d) * TAPS + tap) * BLOCK * BLOCK;
                             const char *a = turned + (block * steps + begin) * 2 * BYTES;
                             const char *b = pairs + d * depth_pitch + copy * copy_pitch +
                                             line * g.pitch() / 2 * ROW + begin * BYTES;
                             number + begin ? load_sums(to, BLOCK) : zero_sums();
-                            for (int64_t step = begin; step < std::min(steps, begin + most); step++) {
+                            for (int64_t step = begin; step < std::min(steps, begin + STEPS); step++) {
                                 multiply(a, a + BYTES, ROW, b, b + half, ROW);
                                 a += 2 * BYTES;
                                 b += BYTES;
@@ -190,12 +187,12 @@ extern "C" void amx_weight_gradient(const void *x, const void *dy, float *dw, co
                 if (n >= outputs)
                     continue;
                 for (int64_t d = 0; d < depth; d++)
-                    for (int64_t tap = 0; tap < taps; tap++) {
+                    for (int64_t tap = 0; tap < TAPS; tap++) {
                         alignas(64) float row[DEPTH];
                         __m512 low, high;
-                        in_order(sum + (((block * depth + d) * taps + tap) * BLOCK + i) * BLOCK, low, high);
-                        float *to = dw + n * pitch[0] + d * DEPTH * pitch[1] + tap / side * pitch[2] +
-                                    tap % side * pitch[3];
+                        in_order(sum + (((block * depth + d) * TAPS + tap) * BLOCK + i) * BLOCK, low, high);
+                        float *to = dw + n * pitch[0] + d * DEPTH * pitch[1] + tap / SIDE * pitch[2] +
+                                    tap % SIDE * pitch[3];
                         __mmask32 there = first(inputs - d * DEPTH);
                         if (pitch[1] == 1) {
                             _mm512_mask_storeu_ps(to, there, low);
