@@ -45,7 +45,11 @@ def t5(folder: Path) -> Any:
 
 
 def clip(folder: Path) -> Any:
-    """A whole CLIP, of which the text half is read."""
+    """The text half of a whole CLIP."""
+    return whole_clip(folder).text_model
+
+
+def whole_clip(folder: Path) -> Any:
     from transformers import CLIPConfig, CLIPModel
 
     torch.manual_seed(2)
@@ -53,7 +57,22 @@ def clip(folder: Path) -> Any:
     text = common | {"vocab_size": len(WORDS), "max_position_embeddings": LIMIT, "eos_token_id": 3}
     vision = common | {"image_size": 8, "patch_size": 4}
     model = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=WIDTH))
-    return saved(model, folder).text_model
+    return saved(model, folder)
+
+
+def siglip(folder: Path) -> Any:
+    from transformers import SiglipConfig, SiglipModel
+
+    torch.manual_seed(3)
+    common = {"hidden_size": WIDTH, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    text = common | {"vocab_size": len(WORDS), "max_position_embeddings": LIMIT, "pad_token_id": 0}
+    text |= {"bos_token_id": 2, "eos_token_id": 3}
+    vision = common | {"image_size": 8, "patch_size": 4}
+    model = SiglipModel(SiglipConfig(text_config=text, vision_config=vision))
+    with torch.no_grad():
+        model.logit_scale.fill_(1.5)
+        model.logit_bias.fill_(-3.0)
+    return saved(model, folder)
 
 
 def saved(model: Any, folder: Path) -> Any:

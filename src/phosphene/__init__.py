@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from phosphene.api import adapt, compare, doctor, evaluate, make_data, report, train, tune
     from phosphene.families.adapting import merge
     from phosphene.families.asked import Asked
-    from phosphene.families.generator import Generator, load
+    from phosphene.families.clip import Clip
+    from phosphene.families.generator import Generator
+    from phosphene.families.loading import load
     from phosphene.families.sampled import Sampled
     from phosphene.lessons.run import explain
     from phosphene.recipes.presets import RECIPES
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "RECIPES",
     "Asked",
+    "Clip",
     "Generator",
     "Recipe",
     "Sampled",
@@ -59,7 +62,8 @@ _HOMES = {
     "Asked": "phosphene.families.asked",
     "Generator": "phosphene.families.generator",
     "explain": "phosphene.lessons.run",
-    "load": "phosphene.families.generator",
+    "load": "phosphene.families.loading",
+    "Clip": "phosphene.families.clip",
     "Sampled": "phosphene.families.sampled",
     "RECIPES": "phosphene.recipes.presets",
     "Recipe": "phosphene.recipes.settings",

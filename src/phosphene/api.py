@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from phosphene.cli import examining, making, show
 from phosphene.cli.display import Display
 from phosphene.data.doctor.result import Diagnosis
-from phosphene.families.generator import Generator, load
+from phosphene.families.generator import Generator
+from phosphene.families.loading import load
 from phosphene.recipes.settings import Recipe
 from phosphene.training import options
 from phosphene.training.options import run, tuned
@@ -39,8 +40,9 @@ def train(
     tune: bool | None = None,
     base: str | Path | None = None,
     progress: bool = True,
-) -> Generator:
-    """Trains a generator on pictures and returns it; everything is kept in a run folder.
+) -> Generator | Any:
+    """Trains a generator on pictures and returns it; everything is kept in a run folder. With the recipe clip
+    it is a `Clip` that is trained.
 
     data: a folder of pictures (class sub-folders become labels) or of tar shards, a pattern of shards
     ("shards/{000..031}.tar"), a data set of the hub ("hub:OWNER/NAME") or the name of a bundled set.

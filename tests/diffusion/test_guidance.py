@@ -263,3 +263,34 @@ def test_finite_data_is_denoised_to_its_nearest_picture():
     expected = torch.einsum("bk,kchw->bchw", weights, pictures)
     torch.testing.assert_close(data.denoise(x, middle, Condition()), expected)
     assert like(middle.alpha, x).shape == (5, 1, 1, 1)
+
+
+def test_towards_moves_a_gaussian_by_what_is_liked_exactly():
+    """p(x) = N(m, s^2), f = a . x: p e^(w f) is N(m + w s^2 a, s^2), whose own denoiser it must be."""
+    torch.manual_seed(0)
+    mean, a = torch.randn(2, 3, 3).double(), torch.randn(2, 3, 3).double()
+    s, strength = 0.5, torch.tensor([0.0, 1.0, -2.5, 1.0])
+    at = levels([0.9, 0.7, 0.3, 0.0], [0.4, 0.7, 0.95, 1.0])
+    x = points(4, 2, 3, 3)
+    plain = exact.gaussian(mean, s).denoise
+    with torch.inference_mode():
+        guided = guidance.towards(plain, lambda x0: (x0 * a).flatten(1).sum(1), strength)(x, at, Condition())
+    for row, w in enumerate(strength[:3].tolist()):
+        tilted = exact.gaussian(mean + w * s**2 * a, s).denoise
+        own = tilted(x[row : row + 1], at.rows(slice(row, row + 1)), Condition())
+        torch.testing.assert_close(guided[row : row + 1], own, rtol=0, atol=1e-12)
+    # Where there is no picture in x, there is nothing to like.
+    torch.testing.assert_close(guided[3:], plain(x, at, Condition())[3:])
+
+
+def test_towards_keeps_a_learned_variance():
+    def denoise(x, level, condition):
+        return torch.cat([2 * x, 0 * x + 0.25], dim=1)
+
+    x = points(3, 1, 2, 2)
+    guided = guidance.towards(denoise, lambda x0: (x0**2).flatten(1).sum(1), torch.ones(3))(
+        x, AT, Condition()
+    )
+    gain = (AT.sigma**2 / AT.alpha)[:, None, None, None]
+    torch.testing.assert_close(guided[:, :1], 2 * x + gain * 8 * x)  # the derivative of 4 x^2
+    assert guided[:, 1:].unique().tolist() == [0.25]

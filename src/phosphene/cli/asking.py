@@ -125,7 +125,10 @@ class Asking:
             show.check_out(self.said["out"], how["trajectory"])
         with show.sampling(self.said["quiet"]) as watch:
             pictures = question(cast("Options", {**how, "watch": watch}))
-        show.written(pictures.save(self.said["out"] or fresh_folder(asked, pictures)))
+        written = pictures.save(self.said["out"] or fresh_folder(asked, pictures))
+        show.written(written)
+        if "best_of" in pictures.settings[0]:
+            show.ranked(pictures, written[0].parent)
 
 
 @contextmanager

@@ -9,8 +9,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from phosphene.data.dataset import Dataset
 from phosphene.pictures.pixels import WORDS
 from phosphene.training.folder import RunFolder
-from phosphene.training.measurement import Summary
 from phosphene.training.progress import Progress as Now
+from phosphene.training.saving import Summary
 from phosphene.training.train import Outcome, Watcher
 from phosphene.training.watch.finding import Finding
 
@@ -104,7 +104,9 @@ def measured(what: Summary) -> str:
     times = "once" if what.count == 1 else f"{what.count} times"
     words = f"measured {times} in {what.share:.1%} of the time"
     if what.best is not None:
-        words += f"; the best model, by its kernel distance, is that of step {what.best[0]:,} (sample --best)"
+        step, figures = what.best
+        by = "held-out loss" if "held_out_loss" in figures else "kernel distance"
+        words += f"; the best model, by its {by}, is that of step {step:,} (--best)"
     return words
 
 

@@ -16,6 +16,7 @@ from phosphene.cli.explain import explain
 from phosphene.cli.made import data as make_data
 from phosphene.cli.pictures import edit, inpaint, restore, upscale
 from phosphene.cli.sample import sample
+from phosphene.cli.search import search
 from phosphene.cli.shared import Threads
 from phosphene.cli.train import train, tune
 
@@ -85,6 +86,7 @@ app.command()(upscale)
 app.command()(restore)
 app.command()(cascade)
 app.command()(edit)
+app.command()(search)
 app.command("data")(make_data)
 app.command()(doctor)
 app.command()(ema)

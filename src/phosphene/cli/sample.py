@@ -24,6 +24,21 @@ def sample(
     like: Annotated[
         Path | None, typer.Option(help="Make this PNG of phosphene's again.", show_default=False)
     ] = None,
+    best_of: Annotated[
+        int | None, typer.Option(help="Candidates a picture; --ranker keeps one.", show_default=False)
+    ] = None,
+    ranker: Annotated[
+        str | None, typer.Option(help="A CLIP that ranks by the prompt.", show_default=False)
+    ] = None,
+    scorer: Annotated[
+        str | None, typer.Option(help="Another CLIP that scores what was kept.", show_default=False)
+    ] = None,
+    clip: Annotated[
+        str | None, typer.Option(help="A CLIP that leads towards the prompt.", show_default=False)
+    ] = None,
+    clip_strength: Annotated[
+        float | None, typer.Option(help="How strongly --clip leads.", show_default="100")
+    ] = None,
     *,
     asked: Asking,
 ) -> None:
@@ -39,6 +54,11 @@ def sample(
             prompt=in_turn(prompt, count),
             negative=in_turn(negative, count),
             like=like,
+            best_of=best_of,
+            ranker=ranker,
+            scorer=scorer,
+            clip=clip,
+            clip_strength=clip_strength,
             **how,
         ),
     )

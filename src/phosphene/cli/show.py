@@ -1,10 +1,11 @@
 """What commands print at their end. Light, so that the first picture does not wait for what others print."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
@@ -15,6 +16,7 @@ from phosphene import files
 
 if TYPE_CHECKING:
     from phosphene.demo import Demo
+    from phosphene.families.sampled import Sampled
     from phosphene.training.train import Outcome
     from phosphene.training.tune import Tuned
 
@@ -24,9 +26,12 @@ out = Console(highlight=False)
 def trained(outcome: "Outcome") -> None:
     """What was written, and what to type next."""
     root = outcome.folder.root
-    base = outcome.folder.read_recipe().base
-    if base.rank is not None:
-        adapted(outcome, str(base.model))
+    recipe = outcome.folder.read_recipe()
+    if recipe.base.rank is not None:
+        adapted(outcome, str(recipe.base.model))
+    elif recipe.network.kind == "clip":
+        ends = f"model in {outcome.folder.model}" if outcome.finished else f"to go on: train --resume {root}"
+        lines(ends, f'next: phosphene search FOLDER "what to look for" --clip {root}')
     elif outcome.finished:
         lines(f"model in {outcome.folder.model}", f"next: phosphene sample {root} -n 64")
     else:
@@ -87,10 +92,24 @@ def check_out(out: Path, trajectory: bool) -> None:
         ) from None
 
 
+def ranked(made: "Sampled", folder: Path) -> None:
+    """What ranked and what scored, in words, and of each picture in ranking.json."""
+    from phosphene.families.ranked import words
+
+    lines(*words(made))
+    names = ("picture", "prompt", "clip_prompt", "score", "score_of_candidates", "ranked")
+    first = made.settings[0]
+    both = ("best_of", "ranker", "ranker_model", "scorer", "scorer_model")
+    whole: dict[str, Any] = {name: first.get(name) for name in both}
+    whole["pictures"] = [{name: one[name] for name in names if name in one} for one in made.settings]
+    files.write_atomic(folder / "ranking.json", json.dumps(whole, indent=2) + "\n")
+    lines(f"wrote {folder / 'ranking.json'}")
+
+
 @contextmanager
-def sampling(quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar that counts evaluations of the network."""
-    columns = (TextColumn("sampling"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
+def sampling(quiet: bool, what: str = "sampling") -> Iterator[Callable[[int, int], None]]:
+    """A progress bar that counts evaluations of the network, or what else is said."""
+    columns = (TextColumn(what), BarColumn(), TextColumn("{task.completed}/{task.total}"))
     console = Console(stderr=True)
     with Progress(*columns, TimeRemainingColumn(), console=console, disable=quiet, transient=True) as bar:
         task = bar.add_task("sampling", total=None)

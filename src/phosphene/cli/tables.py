@@ -3,6 +3,7 @@
 import inspect
 
 import torch
+from rich.table import Table
 
 from phosphene import files
 from phosphene.cli.display import clock
@@ -10,6 +11,7 @@ from phosphene.cli.show import out, table
 from phosphene.diffusion.grid import GRIDS
 from phosphene.diffusion.schedule import SCHEDULES
 from phosphene.diffusion.solver import SOLVERS
+from phosphene.families import clip as clips
 from phosphene.families.device import choose_device
 from phosphene.families.generator import load
 from phosphene.families.place import find_model
@@ -18,6 +20,7 @@ from phosphene.kernels.library import built
 from phosphene.networks.count import parameters
 from phosphene.pictures.pixels import WORDS
 from phosphene.recipes.presets import RECIPES
+from phosphene.store.model import Provenance
 from phosphene.training.folder import RunFolder
 from phosphene.training.metrics import read
 from phosphene.training.saving import best
@@ -69,6 +72,9 @@ def machine() -> None:
 
 def run(place: str) -> None:
     """A run or a model: what it is, where it comes from, how far it came."""
+    if clips.is_clip(place):
+        clip(place)
+        return
     model = load(find_model(place))
     header = model.model.header
     origin, diffusion, sampling = header.provenance, header.diffusion, header.sampling
@@ -85,9 +91,7 @@ def run(place: str) -> None:
     )
     rows.add_row("sampling", f"{sampling.solver}, {sampling.steps} steps, grid {sampling.grid}")
     if origin is not None:
-        rows.add_row("recipe", f"{origin.recipe}, seed {origin.seed}, phosphene {origin.version}")
-        rows.add_row("data", f"{origin.data} (fingerprint {origin.fingerprint[:16]})")
-        rows.add_row("trained", f"{origin.step:,} steps, {origin.images:,} pictures, {clock(origin.seconds)}")
+        come_from(rows, origin)
     losses = [line for line in read(RunFolder(model.folder.parent).metrics) if "held_out_loss" in line]
     if losses:
         rows.add_row("held-out loss", f"{losses[-1]['held_out_loss']:.4f} at step {losses[-1]['step']:,}")
@@ -98,3 +102,40 @@ def run(place: str) -> None:
         rows.add_row("averages", ", ".join(map(str, header.ema)))
     rows.add_row("here", f"{model.device}, {model.precision.name}: {model.precision.why}")
     out.print(rows)
+
+
+def clip(place: str) -> None:
+    """The same of a CLIP."""
+    asked = clips.load(place)
+    towers, rows = asked.towers, table("", "")
+    seen = f"{towers.size}x{towers.size} {WORDS[towers.channels]}"
+    rows.add_row("CLIP", f"says how alike a picture, {seen}, and a text are")
+    if isinstance(towers, clips.Own):
+        header, origin = towers.model.header, towers.model.header.provenance
+        rows.add_row(
+            "network", f"two towers, {sum(w.numel() for w in towers.model.network.parameters()):,} weights"
+        )
+        rows.add_row("text encoder", f"{header.text.name} (weights {header.text.fingerprint[:16]})")
+        if origin is not None:
+            come_from(rows, origin)
+        if header.ema:
+            rows.add_row("averages", ", ".join(map(str, header.ema)))
+        logged = [line for line in read(RunFolder(asked.folder.parent).metrics) if "retrieval_text" in line]
+        if logged:
+            last = logged[-1]
+            rows.add_row("held-out loss", f"{last['held_out_loss']:.4f} at step {last['step']:,}")
+            rows.add_row(
+                "retrieval@1",
+                f"of {last['retrieval_among']} held-out: text {last['retrieval_text']:.0%}, picture "
+                f"{last['retrieval_picture']:.0%}",
+            )
+    else:
+        rows.add_row("model", f"of transformers, from {asked.folder}")
+    rows.add_row("weights", f"sha256 {asked.fingerprint[:16]}")
+    out.print(rows)
+
+
+def come_from(rows: Table, origin: Provenance) -> None:
+    rows.add_row("recipe", f"{origin.recipe}, seed {origin.seed}, phosphene {origin.version}")
+    rows.add_row("data", f"{origin.data} (fingerprint {origin.fingerprint[:16]})")
+    rows.add_row("trained", f"{origin.step:,} steps, {origin.images:,} pictures, {clock(origin.seconds)}")

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from phosphene.diffusion import density, noise
 from phosphene.diffusion.ancestral import posterior
+from phosphene.diffusion.condition import Condition
 from phosphene.diffusion.denoiser import Denoise, denoiser, split
 from phosphene.diffusion.level import Level, like
 from phosphene.diffusion.prediction import (
@@ -38,10 +39,16 @@ class Diffusion:
 
     network: nn.Module
     settings: DiffusionSettings
+    whole = False
 
     def with_network(self, network: nn.Module) -> "Diffusion":
         """The same diffusion around another network (averaged weights, a data-parallel wrapper)."""
         return replace(self, network=network)
+
+    def answer(
+        self, network: nn.Module, x: Float[Tensor, "b c h w"], condition: Condition
+    ) -> Float[Tensor, "b c_out h w"]:
+        return network(x, x.new_zeros(len(x)), condition)
 
     @cached_property
     def schedule(self) -> Schedule:

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Unpack
 
 from phosphene import files
-from phosphene.families import questions
+from phosphene.families import guided, questions, ranked
 from phosphene.families.adapting import Adapters
 from phosphene.families.around import PLAIN, Around
 from phosphene.families.asked import Asked
+from phosphene.families.clip import Clip
 from phosphene.families.editing import editing
 from phosphene.families.like import applied
 from phosphene.families.like import read as read_like
@@ -45,6 +46,11 @@ class Generator(Ready):
         negative: Texts = None,
         like: Path | str | None = None,
         around: Around = PLAIN,
+        clip: Clip | Path | str | None = None,
+        clip_strength: float | None = None,
+        best_of: int | None = None,
+        ranker: Clip | Path | str | None = None,
+        scorer: Clip | Path | str | None = None,
         **how: Unpack[Options],
     ) -> Sampled:
         """n pictures, a Sequence of Pillow images; `.values` is the tensor, (n, c, h, w) in [-1, 1].
@@ -55,6 +61,10 @@ class Generator(Ready):
         like: a PNG made by phosphene, whose settings come first of all.
         around: what goes around the sampler, see `phosphene.families.around`; solver and steps are then those
         that suit it, unless given.
+        clip: leads pictures towards their prompts, by clip_strength, whether or not the model itself hears
+        them; see `phosphene.families.guided`.
+        best_of, ranker: so many candidates a picture, of which that CLIP keeps the one most like its prompt.
+        scorer: another CLIP, that says how alike the kept ones are; see `phosphene.families.ranked`.
         how: see `phosphene.families.options.Options`.
 
         Raises ValueError, naming the field, for a value that does not exist or does not fit the model.
@@ -70,16 +80,37 @@ class Generator(Ready):
                 how["weaker"] = made.weaker
             how.setdefault("seed", made.seed)
             how.setdefault("first", made.picture)
+            clip, clip_strength = made.clip_again(clip, clip_strength, str(self.device))
+            prompt = made.clip_prompt if prompt is None and clip is not None else prompt
         n = (1 if like is not None else 16) if n is None else n
-        numbered(n, how)
-        wishes = zip(
-            each("label", label, n), each("prompt", prompt, n), each("negative", negative, n), strict=True
-        )
+        _, numbers = numbered(n, how)
+        texts = each("prompt", prompt, n)
+        ranking = ranked.ranking(best_of, ranker, scorer, texts, str(self.device))
+        # What only a CLIP understands is not said to the model.
+        heard = texts if self.hears or (clip is None and ranking is None) else [None] * n
+        wishes = list(zip(each("label", label, n), heard, each("negative", negative, n), strict=True))
+        if ranking is not None:
+            wishes, numbers = ranking.each(wishes), ranking.numbers(numbers)
+            how["first"] = numbers[0]
+            if isinstance(how.get("guidance"), Sequence):
+                how["guidance"] = ranking.each(each("guidance", how["guidance"], n))
+        if clip is not None:
+            said = texts if ranking is None else ranking.each(texts)
+            around = guided.guided(clip, clip_strength, numbers, said, around, str(self.device))
+        elif clip_strength is not None:
+            raise ValueError(f"clip_strength {clip_strength}: of a CLIP that guides; give clip too")
         requests = [Request(*wish) for wish in wishes]
         making = asking(self, requests, around, asked, how)
         if remade is not None and making.weaker is not None and making.weaker.fingerprint != remade:
             raise ValueError(f"like {like}: made with another weaker model than {making.weaker.named} is now")
-        return self.onwards(making.all(), requests, how)
+        made = self.onwards(making.all(), requests, how)
+        made = made if ranking is None else ranking.kept(made, texts)
+        return made if heard is texts else ranked.said_to_clip(made, texts)
+
+    @property
+    def hears(self) -> bool:
+        """Whether the model was trained with captions."""
+        return self.model.header.text is not None
 
     def inpaint(
         self,

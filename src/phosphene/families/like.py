@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from phosphene.families.asked import Asked
+from phosphene.families.clip import Clip, opened
 from phosphene.pictures.embedded import read_settings
 from phosphene.recipes.settings import Settings, first_line
 from phosphene.store.model import Applied, Model
@@ -17,7 +18,7 @@ from phosphene.version import __version__
 
 
 class Made(Settings):
-    """What a picture's file says besides how it was asked for. weaker_model: that model's fingerprint."""
+    """What a picture's file says besides how it was asked for. weaker_model, clip_model: fingerprints."""
 
     seed: int
     picture: int
@@ -26,6 +27,21 @@ class Made(Settings):
     negative: str | None
     weaker: float | str | None
     weaker_model: str | None
+    clip: str | None = None
+    clip_model: str | None = None
+    clip_strength: float | None = None
+    clip_prompt: str | None = None
+
+    def clip_again(
+        self, clip: Clip | Path | str | None, strength: float | None, device: str
+    ) -> tuple[Clip | Path | str | None, float | None]:
+        """The CLIP that guided, unless another is given. Raises ValueError if it is not what it was."""
+        if clip is not None or self.clip is None:
+            return clip, strength
+        found = opened(self.clip, device)
+        if found.fingerprint != self.clip_model:
+            raise ValueError(f"like: guided by another CLIP than {self.clip} is now; give clip")
+        return found, self.clip_strength if strength is None else strength
 
 
 def settings(

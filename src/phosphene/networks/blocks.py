@@ -66,6 +66,21 @@ class ResidualBlock(nn.Module):
         return self.last(self.dropout(self.hear(h, e)), rest=self.skip(x))
 
 
+class Plain(nn.Module):
+    """A residual block that hears nothing: h + conv(silu(norm(conv(silu(norm(h)))))), with a 1x1 convolution
+    where the width changes."""
+
+    def __init__(self, width: int, out: int, groups: int) -> None:
+        super().__init__()
+        self.norm1, self.first = Norm(groups, width), Conv3x3(width, out)
+        self.norm2, self.second = Norm(groups, out), Conv3x3(out, out)
+        self.skip = nn.Identity() if width == out else nn.Conv2d(width, out, 1)
+
+    def forward(self, h: Float[Tensor, "b c h w"]) -> Float[Tensor, "b out h w"]:
+        inner = self.first(self.norm1(h, silu=True))
+        return self.skip(h) + self.second(self.norm2(inner, silu=True))
+
+
 class Layer(nn.Module):
     """A residual block, then attention over the pixels and to the tokens where there is one."""
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from phosphene.recipes.settings import (
     BaseSettings,
+    ClipSettings,
     DataSettings,
     DiffusionSettings,
     Recipe,
@@ -105,6 +106,14 @@ LORA = Recipe(
     base=BaseSettings(rank=8),
 )
 
+CLIP = Recipe(
+    name="clip",
+    summary="a CLIP (SigLIP loss) that scores, ranks, guides and finds pictures by what is said of them",
+    data=DataSettings(text="minilm"),
+    network=ClipSettings(),
+)
+
 RECIPES: Mapping[str, Recipe] = {
-    recipe.name: recipe for recipe in (FLOW, DDPM, EDM, COSINE_V, TRANSFORMER, TEXT, EDIT, FINE_TUNE, LORA)
+    recipe.name: recipe
+    for recipe in (FLOW, DDPM, EDM, COSINE_V, TRANSFORMER, TEXT, CLIP, EDIT, FINE_TUNE, LORA)
 }

@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from phosphene.recipes.data import AUTO as AUTO
 from phosphene.recipes.data import DataSettings
+from phosphene.recipes.networks import ClipSettings, TransformerSettings, UNetSettings
 from phosphene.recipes.section import Count, Positive, Settings, Share
 from phosphene.recipes.tasks import TASKS, NoTask, TaskSettings
 
@@ -47,36 +48,6 @@ SolverName = Literal[
 ]
 PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
 Threshold = Literal["none", "clip", "dynamic"]
-
-
-class UNetSettings(Settings):
-    """width: channels at full size. multipliers: of the width, a level each; None chooses by picture size.
-
-    blocks: layers a level, one number or one a level, 0 for none: most at low resolution, [0, 2, 4, 8] with
-    scaled_skips, is Imagen's efficient U-Net. attention: picture sizes, in pixels, at which the network
-    attends. head_width: channels a head.
-    """
-
-    kind: Literal["unet"] = "unet"
-    width: Count = 64
-    multipliers: tuple[Count, ...] | None = None
-    blocks: Count | tuple[Annotated[int, Field(ge=0)], ...] = 2
-    scaled_skips: bool = False
-    attention: tuple[Count, ...] = (16, 8)
-    head_width: Count | None = 32
-    dropout: Share = 0.0
-    scale_shift: bool = True
-
-
-class TransformerSettings(Settings):
-    """width, depth, head_width: of the layers. patch: pixels a side of one token."""
-
-    kind: Literal["transformer"] = "transformer"
-    width: Count = 256
-    depth: Count = 8
-    head_width: Count = 64
-    patch: Count = 2
-    dropout: Share = 0.0
 
 
 class DiffusionSettings(Settings):
@@ -190,18 +161,28 @@ class BaseSettings(Settings):
 
 
 class Recipe(Settings):
-    """A run. summary: what it is; score: what it reached, where and in what time."""
+    """A run. summary: what it is; score: what it reached, where and in what time.
+
+    diffusion, sampling: of networks that make pictures.
+    """
 
     name: str
     summary: str = ""
     score: str = ""
     data: DataSettings = DataSettings()
-    network: Annotated[UNetSettings | TransformerSettings, Field(discriminator="kind")] = UNetSettings()
+    network: Annotated[UNetSettings | TransformerSettings | ClipSettings, Field(discriminator="kind")] = (
+        UNetSettings()
+    )
     diffusion: DiffusionSettings = DiffusionSettings()
     training: TrainingSettings = TrainingSettings()
     sampling: SamplingSettings = SamplingSettings()
     base: BaseSettings = BaseSettings()
     task: TaskSettings = NoTask()
+
+    def refuse_clip(self, what: str) -> None:
+        """Raises ValueError for a recipe that makes no pictures."""
+        if isinstance(self.network, ClipSettings):
+            raise ValueError(f"{what}: recipe {self.name} trains a CLIP, which makes no pictures")
 
     @model_validator(mode="after")
     def _pairs_are_edits(self) -> "Recipe":
@@ -221,8 +202,34 @@ class Recipe(Settings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _can_be_compared(self) -> "Recipe":
+        if not isinstance(self.network, ClipSettings):
+            return self
+        for section, usual in (("diffusion", DiffusionSettings()), ("sampling", SamplingSettings())):
+            if getattr(self, section) != usual:
+                raise ValueError(
+                    f"{section}: a network of kind clip makes no pictures and has none; leave it out"
+                )
+        if self.data.augment:
+            raise ValueError(
+                f"data.augment {self.data.augment:g}: turned and moved pictures are not what their captions "
+                "say; with a network of kind clip only 0 is accepted"
+            )
+        if self.data.text is None:
+            raise ValueError(
+                "data.text 'none': a network of kind clip learns from captions; minilm is accepted"
+            )
+        if self.training.accumulate > 1:
+            raise ValueError(
+                f"training.accumulate {self.training.accumulate}: a network of kind clip compares all "
+                "pictures of a batch with one another, which cannot be done in parts; only 1 is accepted, "
+                "take a smaller training.batch instead"
+            )
+        return self
 
-NETWORKS = {"unet": UNetSettings, "transformer": TransformerSettings}
+
+NETWORKS = {"unet": UNetSettings, "transformer": TransformerSettings, "clip": ClipSettings}
 KINDS = {"network": NETWORKS, "task": TASKS}
 """Sections that are of one kind of several; another kind has other settings."""
 

@@ -4,14 +4,18 @@ from pathlib import Path
 
 from phosphene.recipes.settings import Recipe
 from phosphene.store.adapter import AdapterHeader
-from phosphene.store.model import Header, Model
+from phosphene.store.clip import ClipHeader
+from phosphene.store.model import AnyHeader, Header, Model
 from phosphene.version import __version__
 
 MODES = {1: "grey", 3: "RGB", 4: "RGBA"}
 
 
-def write(header: Header, recipe: Recipe, pictures: int, weights: int) -> str:
+def write(header: AnyHeader, recipe: Recipe, pictures: int, weights: int) -> str:
     """Markdown. pictures: how many it learned from; weights: how many the network has."""
+    if isinstance(header, ClipHeader):
+        return _clip(header, recipe, pictures, weights)
+    assert isinstance(header, Header)
     origin = header.provenance
     assert origin is not None
     diffusion = header.diffusion
@@ -121,4 +125,38 @@ generator.sample(16, seed=0)
 
 Nobody has checked it for any other use. The licences of the model and of all training pictures apply to what
 is made of them.
+"""
+
+
+def _clip(header: ClipHeader, recipe: Recipe, pictures: int, weights: int) -> str:
+    origin = header.provenance
+    assert origin is not None
+    figures = "".join(f"| {name} | {value:.4g} |\n" for name, value in origin.measured.items())
+    return f"""---
+library_name: phosphene
+tags: [clip, zero-shot-image-classification]
+---
+
+# A CLIP for {header.size}x{header.size} {MODES[header.channels]} pictures
+
+Made with phosphene {origin.version} from the {pictures:,} pictures of `{origin.data}` and their captions,
+which it hears through the text encoder {Path(header.text.name).name} (weights
+`{header.text.fingerprint[:16]}`).
+
+| | |
+|---|---|
+| recipe | {recipe.name}: {recipe.summary} |
+| weights | {weights:,} |
+| training | {origin.step:,} steps, {origin.images:,} pictures seen, {origin.seconds:,.0f} s |
+| seed | {origin.seed} |
+| data | fingerprint `{origin.fingerprint[:16]}` |
+{figures}
+```python
+import phosphene
+clip = phosphene.load("path/to/this/folder")
+clip.search("pictures/", "red circle")
+```
+
+It knows what was said of its training pictures and nothing else. A picture that it has ranked or guided is
+not to be judged by it.
 """

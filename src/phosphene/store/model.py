@@ -19,7 +19,8 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from phosphene import files
-from phosphene.networks.build import Config, build, describe, understand
+from phosphene.networks.build import AnyConfig, Config, build, describe, understand
+from phosphene.networks.clip import ClipConfig
 from phosphene.networks.unet import UNetConfig, smallest_multiple
 from phosphene.recipes.settings import (
     Count,
@@ -54,23 +55,28 @@ class Provenance(Settings):
     measured: dict[str, float] = Field(default_factory=dict)
 
 
-class Header(Settings):
-    """config.json but for the network. size, channels: of its pictures; classes: names of its labels.
+class AnyHeader(Settings):
+    """config.json but for the network, of a model of any kind. size, channels: of its pictures.
 
-    text: the encoder through which it hears captions, if it does. task: what it is shown of a picture.
     ema: lengths of the averages that the folder holds, that of model.safetensors first, if it is one.
     """
 
     format: Annotated[int, Field(ge=1, le=1)] = 1
-    diffusion: DiffusionSettings
-    sampling: SamplingSettings
     size: Count
     channels: Annotated[int, Field(ge=1, le=4)]
+    ema: tuple[Positive, ...] = ()
+    provenance: Provenance | None = None
+
+
+class Header(AnyHeader):
+    """Of a model that makes pictures. classes: names of its labels. text: the encoder through which it hears
+    captions, if it does. task: what it is shown of a picture."""
+
+    diffusion: DiffusionSettings
+    sampling: SamplingSettings
     classes: tuple[str, ...] = ()
     text: TextHeader | None = None
     task: TaskSettings = NoTask()
-    ema: tuple[Positive, ...] = ()
-    provenance: Provenance | None = None
 
 
 class Applied(NamedTuple):
@@ -99,8 +105,8 @@ class Model:
 
 def save(
     folder: Path,
-    header: Header,
-    config: Config,
+    header: AnyHeader,
+    config: AnyConfig,
     weights: Mapping[str, Tensor],
     card: str,
     others: Mapping[float, Mapping[str, Tensor]] | None = None,
@@ -136,6 +142,18 @@ def load(folder: Path, ema: float | None = None) -> Model:
     if not (folder / CONFIG).is_file():
         raise ValueError(f"{folder}: no model here, a model folder holds {CONFIG} and {WEIGHTS}")
     header, config = _read_config(folder / CONFIG)
+    weights, other = average(folder, header, ema)
+    network = build(config)
+    load_weights(network, weights)
+    network.eval()
+    return Model(header, network, config, files.sha256(weights), other)
+
+
+def average(folder: Path, header: AnyHeader, ema: float | None) -> tuple[Path, float | None]:
+    """The file with the weights' average of a length, and the length where it is not the shipped one's.
+
+    Raises ValueError for a length that the folder does not hold, and if the file is missing.
+    """
     if ema is not None and ema not in header.ema:
         held = f"holds {', '.join(map(str, header.ema))}" if header.ema else "names no lengths; leave it out"
         raise ValueError(f"ema {ema}: {folder} {held}")
@@ -145,10 +163,7 @@ def load(folder: Path, ema: float | None = None) -> Model:
         pickles = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES)
         found = f", only {pickles[0]}, a pickle, which could run code and is never read" if pickles else ""
         raise ValueError(f"{folder}: {weights.name} is missing{found}; weights must be safetensors")
-    network = build(config)
-    load_weights(network, weights)
-    network.eval()
-    return Model(header, network, config, files.sha256(weights), other)
+    return weights, other
 
 
 def read_header(folder: Path) -> Header:
@@ -156,7 +171,15 @@ def read_header(folder: Path) -> Header:
     return _read_config(files.standing(folder) / CONFIG)[0]
 
 
-def _read_config(path: Path) -> tuple[Header, Config]:
+def read_provenance(folder: Path) -> Provenance | None:
+    """Where the model in a folder comes from, whatever its kind; None where it does not say."""
+    settings, _ = read_settings(files.standing(folder) / CONFIG)
+    origin = settings.get("provenance")
+    return None if origin is None else Provenance.model_validate_json(json.dumps(origin))
+
+
+def read_settings(path: Path) -> tuple[dict[str, Any], AnyConfig]:
+    """config.json: all but the network, and the network."""
     try:
         settings: Any = json.loads(path.read_bytes())
     except ValueError as error:
@@ -164,9 +187,18 @@ def _read_config(path: Path) -> tuple[Header, Config]:
     if not isinstance(settings, dict) or not isinstance(settings.get("network"), dict):
         raise ValueError(f"{path}: network: the section is missing; this is no phosphene model")
     try:
-        config = understand(settings.pop("network"))
+        return settings, understand(settings.pop("network"))
     except ValueError as error:
         raise ValueError(f"{path}: network.{error}") from None
+
+
+def _read_config(path: Path) -> tuple[Header, Config]:
+    settings, config = read_settings(path)
+    if isinstance(config, ClipConfig):
+        raise ValueError(
+            f"{path.parent}: a CLIP, which makes no pictures; it ranks and guides (sample --best-of 8 "
+            "--ranker CLIP) and finds pictures (search FOLDER TEXT --clip CLIP)"
+        )
     try:
         header = Header.model_validate_json(json.dumps(settings))
         agree(header, config)

@@ -154,7 +154,7 @@ def find(place: str, device: torch.device = torch.device("cpu")) -> TextEncoder:
     if kind not in CLASSES:
         raise ValueError(f"text {place}: model_type {kind!r}; accepted are {', '.join(CLASSES)}")
     width, limit = _sizes(folder, kind, config)
-    return TextEncoder(place, folder, _fingerprint(folder, place), width, limit, kind, device)
+    return TextEncoder(place, folder, fingerprint(folder, place), width, limit, kind, device)
 
 
 def of_header(header: TextHeader, place: str | None, device: torch.device) -> TextEncoder:
@@ -217,12 +217,12 @@ def _sizes(folder: Path, kind: str, config: Mapping[str, Any]) -> tuple[int, int
     return width, limit
 
 
-def _fingerprint(folder: Path, place: str) -> str:
+def fingerprint(folder: Path, place: str, field: str = "text") -> str:
     """The hash of the weights; of several files, the hash of their hashes."""
     weights = sorted(folder.glob("model*.safetensors"))
     if not weights:
         raise ValueError(
-            f"text {place}: no model.safetensors in {folder}; other kinds of weights are not read"
+            f"{field} {place}: no model.safetensors in {folder}; other kinds of weights are not read"
         )
     hashes = [files.sha256(path) for path in weights]
     return hashes[0] if len(hashes) == 1 else sha256("".join(hashes).encode()).hexdigest()
@@ -232,7 +232,7 @@ def _read(folder: Path, kind: str, device: torch.device) -> _Parts:
     import transformers
 
     options: dict[str, Any] = {"add_pooling_layer": False} if kind == "bert" else {}
-    with _quiet():
+    with quiet():
         model = getattr(transformers, CLASSES[kind]).from_pretrained(
             folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, **options
         )
@@ -243,7 +243,7 @@ def _read(folder: Path, kind: str, device: torch.device) -> _Parts:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """transformers draws a bar, and reports weights that are left out on purpose (poolers)."""
     from transformers.utils import logging
 

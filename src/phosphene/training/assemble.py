@@ -6,13 +6,16 @@ from collections.abc import Collection, Iterator, Sequence
 import torch
 
 from phosphene.data.dataset import Dataset
+from phosphene.families.contrast import Contrast
 from phosphene.families.diffusion import Diffusion
-from phosphene.networks.build import Config, build
+from phosphene.networks.build import AnyConfig, build
+from phosphene.networks.clip import ClipConfig
 from phosphene.networks.transformer import TransformerConfig
 from phosphene.networks.unet import UNetConfig
-from phosphene.recipes.settings import Recipe, TransformerSettings
+from phosphene.recipes.settings import ClipSettings, Recipe, TransformerSettings
 from phosphene.recipes.tasks import EditingTask
-from phosphene.store.model import Header
+from phosphene.store.clip import ClipHeader
+from phosphene.store.model import AnyHeader, Header
 from phosphene.tasks.sights import extra, refuse_for, sight
 from phosphene.tasks.task import Task
 from phosphene.tasks.text import Text
@@ -23,10 +26,15 @@ AUGMENT = 9  # numbers that tell the network what augmentation did
 # Widths of the levels by picture size: each halves the picture, and the last sees it at 4 pixels or more.
 MULTIPLIERS = {8: (1, 2), 16: (1, 2, 2), 32: (1, 2, 2, 2), 64: (1, 2, 3, 4), 128: (1, 1, 2, 3, 4)}
 
+# Of a CLIP's stages: the last one sees the picture at 4 pixels or more.
+CLIP_MULTIPLIERS = {8: (1,), 16: (1, 2), 32: (1, 2, 4), 64: (1, 1, 2, 4), 128: (1, 1, 2, 4, 4)}
 
-def network_config(recipe: Recipe, size: int, channels: int, classes: int, token_width: int = 0) -> Config:
+
+def network_config(recipe: Recipe, size: int, channels: int, classes: int, token_width: int = 0) -> AnyConfig:
     """The network of a recipe for pictures of this size. Raises ValueError for a size that it cannot take."""
     settings = recipe.network
+    if isinstance(settings, ClipSettings):
+        return clip_config(settings, size, channels, token_width)
     out = channels * (2 if recipe.diffusion.learned_variance else 1)
     augment = AUGMENT if recipe.data.augment else 0
     refuse_for(recipe.task, channels, size)
@@ -80,6 +88,29 @@ def network_config(recipe: Recipe, size: int, channels: int, classes: int, token
     )
 
 
+def clip_config(settings: ClipSettings, size: int, channels: int, token_width: int) -> ClipConfig:
+    """The towers for pictures of this size. Raises ValueError for a size that they cannot take."""
+    usual = next((m for largest, m in CLIP_MULTIPLIERS.items() if size <= largest), (1, 1, 2, 4, 4, 4))
+    multipliers = settings.multipliers or usual
+    multiple = 2 ** len(multipliers)
+    if size % multiple:
+        raise ValueError(
+            f"data.size {size}: network.multipliers {list(multipliers)} halve the picture {len(multipliers)} "
+            f"times; take a multiple of {multiple}"
+        )
+    return ClipConfig(
+        channels,
+        size,
+        tuple(settings.width * m for m in multipliers),
+        token_width,
+        settings.blocks,
+        settings.text_width,
+        settings.head_width,
+        settings.embedding,
+        settings.dropout,
+    )
+
+
 def attending(sizes: Sequence[int], wanted: Collection[int]) -> tuple[bool, ...]:
     """Which levels attend: for each wanted size the first level that is not larger.
 
@@ -104,16 +135,21 @@ def _multipliers(size: int) -> tuple[int, ...]:
     return fitting[:levels]
 
 
-def header(recipe: Recipe, dataset: Dataset, hears: Text | None = None) -> Header:
+def header(recipe: Recipe, dataset: Dataset, hears: Text | None = None) -> AnyHeader:
     """What a model's config.json says besides the network."""
+    text, ema = None if hears is None else hears.find().header, recipe.training.ema
+    size, channels = dataset.size, dataset.channels
+    if isinstance(recipe.network, ClipSettings):
+        assert text is not None
+        return ClipHeader(ema=ema, size=size, channels=channels, text=text)
     return Header(
         diffusion=recipe.diffusion,
         sampling=recipe.sampling,
-        ema=recipe.training.ema,
-        size=dataset.size,
-        channels=dataset.channels,
+        ema=ema,
+        size=size,
+        channels=channels,
         classes=classes(dataset),
-        text=None if hears is None else hears.find().header,
+        text=text,
         task=recipe.task,
     )
 
@@ -122,10 +158,12 @@ def classes(dataset: Dataset) -> tuple[str, ...]:
     return dataset.classes if dataset.labels is not None else ()
 
 
-def family(recipe: Recipe, config: Config) -> Diffusion:
+def family(recipe: Recipe, config: AnyConfig) -> Diffusion | Contrast:
     """The family with fresh weights: a function of the seed alone."""
     with torch.random.fork_rng():
         torch.manual_seed(recipe.training.seed)
+        if isinstance(config, ClipConfig):
+            return Contrast(build(config))
         return Diffusion(build(config), recipe.diffusion)
 
 
@@ -134,6 +172,8 @@ def task(recipe: Recipe, dataset: Dataset, device: torch.device) -> Task:
     encoder = text.encoder(recipe, device)
     hears = None if encoder is None else Text(encoder.width, lambda: encoder)
     said = text.captioned(recipe, dataset, device)
+    if isinstance(recipe.network, ClipSettings):
+        return Task((), 0.0, hears, said)
     shows, hides = sight(recipe.task), isinstance(recipe.task, EditingTask)
     return Task(classes(dataset), recipe.diffusion.drop, hears, said, shows, hides)
 

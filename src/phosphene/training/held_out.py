@@ -21,7 +21,7 @@ COMPARED = 64  # of them also shown to the live weights, and as many training pi
 ROWS = 32  # pictures a piece
 
 
-def asked(trainer: Trainer) -> tuple[int, int]:
+def asked(trainer: Trainer[Diffusion]) -> tuple[int, int]:
     """How many answers of the network the longest piece takes, and all pieces."""
     held_out, training = len(trainer.held_out), len(trainer.loader.indices)
     live = LEVELS * min(held_out, COMPARED)
@@ -29,7 +29,7 @@ def asked(trainer: Trainer) -> tuple[int, int]:
 
 
 @torch.no_grad()
-def held_out_loss(trainer: Trainer) -> Generator[str, None, dict[str, Any]]:
+def held_out_loss(trainer: Trainer[Diffusion]) -> Generator[str, None, dict[str, Any]]:
     """Pieces of a measurement; the line of the log comes of them. The run's watch hears of it too."""
     yield HELD_OUT
     # The live weights in one piece with the copy of the averaged ones: both are of this step.
@@ -56,7 +56,7 @@ def held_out_loss(trainer: Trainer) -> Generator[str, None, dict[str, Any]]:
 
 
 def in_pieces(
-    trainer: Trainer, numbers: Int64[np.ndarray, " n"], levels: Level
+    trainer: Trainer[Diffusion], numbers: Int64[np.ndarray, " n"], levels: Level
 ) -> Generator[str, None, Float[Tensor, "levels n"]]:
     """The averaged weights' losses on these pictures."""
     parts = []
@@ -67,7 +67,7 @@ def in_pieces(
 
 
 def losses(
-    trainer: Trainer, family: Diffusion, numbers: Int64[np.ndarray, " n"], levels: Level
+    trainer: Trainer[Diffusion], family: Diffusion, numbers: Int64[np.ndarray, " n"], levels: Level
 ) -> Float[Tensor, "levels n"]:
     """Of these pictures, at each of these levels."""
     batches = [

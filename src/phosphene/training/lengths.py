@@ -91,6 +91,7 @@ def choose_ema(
         raise ValueError(
             f"{folder.root}: no checkpoint was written yet; go on with it: train --resume {root}"
         )
+    recipe.refuse_clip("ema: the lengths are compared by what they make")
     trainer = build(recipe, prepare_data(recipe, Watcher()), choose_device(device), Workers())
     restore(trainer, folder.state, keep_total=True)
     stored = averages(trainer, folder)

@@ -7,7 +7,7 @@ the run and the same run resumed measure the same.
 
 import io
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -23,6 +23,7 @@ from phosphene.diffusion.noise import Key, keys
 from phosphene.diffusion.plan import walk
 from phosphene.families.asked import Asked
 from phosphene.families.device import computing_in, finish
+from phosphene.families.diffusion import Diffusion
 from phosphene.families.sampled import columns_for
 from phosphene.files import write_atomic
 from phosphene.measures.features.fixed import pixels, random_convolutions
@@ -34,6 +35,7 @@ from phosphene.training import figures
 from phosphene.training.board import Board
 from phosphene.training.figures import Known, Made
 from phosphene.training.folder import RunFolder
+from phosphene.training.held_out import asked as answers
 from phosphene.training.held_out import held_out_loss
 from phosphene.training.measuring import SAMPLES, Parts, Pieces, Seconds
 from phosphene.training.metrics import append
@@ -63,25 +65,13 @@ FIGURES: Mapping[str, Figure] = {
 }
 
 
-@dataclass(frozen=True)
-class Summary:
-    """What measuring a run came to: whole measurements of this process, and the share of the run's time.
-
-    best: the step of the best model, and what was measured of it.
-    """
-
-    count: int
-    share: float
-    best: tuple[int, Mapping[str, float]] | None
-
-
 class Measurement:
     """What stays the same over a run's measurements, and where their figures go.
 
     count: measurements so far in this process.
     """
 
-    def __init__(self, trainer: Trainer, folder: RunFolder, board: Board) -> None:
+    def __init__(self, trainer: Trainer[Diffusion], folder: RunFolder, board: Board) -> None:
         self.trainer, self.folder, self.board = trainer, folder, board
         size = trainer.dataset.size
         batch = min(max(PIXELS // size**2, 1), 256)
@@ -89,6 +79,11 @@ class Measurement:
         self.small = replace(pixels(min(SMALL, size)), batch=batch).to(trainer.device)
         self.known: Known | None = None
         self.count = 0
+
+    @property
+    def asked(self) -> tuple[int, int]:
+        """How many answers of the network the longest piece of held-out losses takes, and all of them."""
+        return answers(self.trainer)
 
     def pieces(self, parts: Parts, took: Seconds) -> Pieces:
         """One measurement. took: seconds of its pieces so far, by kind."""
@@ -289,20 +284,6 @@ class Measurement:
         self.board.numbers(step, {f"measured/{name}": value for name, value in found.items()})
         self.board.numbers(step, {"measuring_share": line["measuring_share"]})
         self.count += 1
-
-    def close(self) -> None:
-        """Says in the log what measuring came to, measurements that did not end included."""
-        trainer = self.trainer
-        if trainer.elapsed:
-            share = round(trainer.horizon.measuring.spent / trainer.elapsed, 5)
-            append(self.folder.metrics, {"step": trainer.step, "measuring_share": share})
-
-    def summary(self) -> Summary | None:
-        """None for a run of no steps."""
-        trainer = self.trainer
-        if not trainer.elapsed:
-            return None
-        return Summary(self.count, trainer.horizon.measuring.spent / trainer.elapsed, best(self.folder))
 
 
 def suited(trainer: Trainer) -> int:

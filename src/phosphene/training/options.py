@@ -14,7 +14,7 @@ from phosphene.data.sources import short
 from phosphene.families.asked import known
 from phosphene.families.device import choose_device, use_threads
 from phosphene.recipes.presets import FINE_TUNE, LORA, RECIPES
-from phosphene.recipes.settings import BaseSettings, Recipe, changed, from_toml
+from phosphene.recipes.settings import BaseSettings, ClipSettings, Recipe, changed, from_toml
 from phosphene.training import tune as tuning
 from phosphene.training.base import fitted
 from phosphene.training.text import settled
@@ -88,6 +88,10 @@ def run(
         return start(fitted(begins, changes), place, force, device, watcher)
     chosen = changed(begins, changes)
     # Who wrote a recipe has chosen; a name leaves the choice to the machine.
+    if isinstance(chosen.network, ClipSettings):
+        if tune:
+            chosen.refuse_clip("tune")
+        tune = False  # a smaller batch would teach less: each picture meets all texts of it
     if tune is None:
         tune = recipe is None or (isinstance(recipe, str) and recipe in RECIPES)
     adapt = None
@@ -164,6 +168,7 @@ def tuned(
     changes = {name: value for name, value in named.items() if value is not None} | dict(settings)
     changes = _length(budget, None) | changes
     chosen = changed(find_recipe(recipe), changes)
+    chosen.refuse_clip("tune")
     pictures = made_up(size or 32) if data is None else prepare_data(chosen, Watcher())
     chosen = settled(changed(chosen, {"data.size": pictures.size}), pictures).recipe
     return tuning.tune(chosen, pictures, choose_device(device), parse_budget(budget), tuple(changes))

@@ -65,6 +65,7 @@ def diagnose(
     """
     use_threads(threads)
     chosen = find_recipe("flow" if recipe is None else recipe)
+    chosen.refuse_clip("doctor: a proposal is for making pictures")
     if size is not None:
         chosen = changed(chosen, {"data.size": size})
     seconds = None if budget is None else parse_budget(budget)

@@ -1,6 +1,7 @@
 """What a run writes besides its log: checkpoints, the model as it is now, the best model so far."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
@@ -11,6 +12,7 @@ from phosphene.networks.lora import Adapted
 from phosphene.store import adapter, card, model
 from phosphene.training import assemble, checkpoint
 from phosphene.training.folder import RunFolder
+from phosphene.training.metrics import append
 from phosphene.training.trainer import Trainer
 from phosphene.version import __version__
 
@@ -33,7 +35,7 @@ def save_best(trainer: Trainer, folder: RunFolder, step: int, measured: Mapping[
 def write(
     trainer: Trainer,
     folder: Path,
-    said: model.Header,
+    said: model.AnyHeader,
     weights: Mapping[str, Tensor],
     others: Mapping[float, Mapping[str, Tensor]] | None = None,
 ) -> None:
@@ -66,13 +68,39 @@ def best(folder: RunFolder) -> tuple[int, Mapping[str, float]] | None:
     if (place / adapter.CONFIG).is_file():
         origin = adapter.read_header(place).provenance
     elif (place / model.CONFIG).is_file():
-        origin = model.read_header(place).provenance
+        origin = model.read_provenance(place)
     else:
         return None
     return None if origin is None else (origin.step, origin.measured)
 
 
-def header(trainer: Trainer, step: int, measured: Mapping[str, float] | None = None) -> model.Header:
+@dataclass(frozen=True)
+class Summary:
+    """What measuring a run came to: whole measurements of this process, and the share of the run's time.
+
+    best: the step of the best model, and what was measured of it.
+    """
+
+    count: int
+    share: float
+    best: tuple[int, Mapping[str, float]] | None
+
+
+def summary(trainer: Trainer, folder: RunFolder, count: int) -> Summary | None:
+    """After so many measurements. None for a run of no steps."""
+    if not trainer.elapsed:
+        return None
+    return Summary(count, trainer.horizon.measuring.spent / trainer.elapsed, best(folder))
+
+
+def note_share(trainer: Trainer, folder: RunFolder) -> None:
+    """Says in the log what measuring came to, measurements that did not end included."""
+    if trainer.elapsed:
+        share = round(trainer.horizon.measuring.spent / trainer.elapsed, 5)
+        append(folder.metrics, {"step": trainer.step, "measuring_share": share})
+
+
+def header(trainer: Trainer, step: int, measured: Mapping[str, float] | None = None) -> model.AnyHeader:
     """config.json of the run's model after so many steps."""
     provenance = model.Provenance(
         version=__version__,
@@ -90,6 +118,6 @@ def header(trainer: Trainer, step: int, measured: Mapping[str, float] | None = N
     )
 
 
-def words(trainer: Trainer, said: model.Header) -> str:
+def words(trainer: Trainer, said: model.AnyHeader) -> str:
     """The model card."""
     return card.write(said, trainer.recipe, len(trainer.dataset.pictures), parameters(trainer.network))

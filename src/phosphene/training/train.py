@@ -11,19 +11,21 @@ import torch
 from phosphene.data.dataset import Dataset
 from phosphene.data.load import load
 from phosphene.data.sources import everywhere, there
+from phosphene.families.contrast import Contrast
 from phosphene.families.device import choose_device
 from phosphene.files import sweep
 from phosphene.networks.count import parameters
 from phosphene.recipes.settings import AUTO, BaseSettings, Recipe, changed
-from phosphene.training import assemble, base, checkpoint, held_out, metrics
+from phosphene.training import assemble, base, checkpoint, metrics
 from phosphene.training.board import Board, missing
+from phosphene.training.contrast import ContrastMeasurement
 from phosphene.training.folder import RunFolder, create, refuse_to_overwrite
 from phosphene.training.horizon import CHECKPOINT
 from phosphene.training.interrupt import interruptions
-from phosphene.training.measurement import REFERENCE, Measurement, Summary
+from phosphene.training.measurement import REFERENCE, Measurement
 from phosphene.training.measuring import Measuring
 from phosphene.training.progress import Diverged, Progress
-from phosphene.training.saving import save
+from phosphene.training.saving import Summary, note_share, save, summary
 from phosphene.training.text import captioned, settled
 from phosphene.training.trainer import Trainer
 from phosphene.training.watch.finding import Finding
@@ -191,7 +193,7 @@ def prepare_data(recipe: Recipe, watcher: Watcher) -> Dataset:
     return load(recipe.data, watcher.decoding)
 
 
-def build(recipe: Recipe, data: Dataset, device: torch.device, team: Workers) -> Trainer:
+def build(recipe: Recipe, data: Dataset, device: torch.device, team: Workers) -> Trainer[Any]:
     """The trainer of a recipe on a data set. Raises ValueError for what does not fit together."""
     recipe = settled(recipe, data).recipe
     task = assemble.task(recipe, data, device)
@@ -209,8 +211,8 @@ def fit(trainer: Trainer, folder: RunFolder, watcher: Watcher) -> Outcome:
     settings, first, horizon = trainer.recipe.training, trainer.workers.first, trainer.horizon
     begun, planned = trainer.elapsed, horizon.total is not None
     board = Board(folder.metrics.parent if first else None, trainer.step)
-    measurement = Measurement(trainer, folder, board)
-    measuring = Measuring(trainer, measurement.pieces, (REFERENCE,), held_out.asked(trainer))
+    measurement = measured_by(trainer, folder, board)
+    measuring = Measuring(trainer, measurement.pieces, (REFERENCE,), measurement.asked)
     saved = trainer.clock()
     reported, since = trainer.clock(), list[Progress]()
     with interruptions() as stop, closing(trainer.loader), closing(board), noting(trainer, folder):
@@ -237,7 +239,7 @@ def fit(trainer: Trainer, folder: RunFolder, watcher: Watcher) -> Outcome:
             horizon.costs[CHECKPOINT] = trainer.aside(lambda: save(trainer, folder))
             if horizon.finished(trainer.step):
                 measuring.finish(stop)
-            measurement.close()
+            note_share(trainer, folder)
     announce(trainer, folder, watcher)
     seconds = trainer.elapsed - begun
     outcome = Outcome(
@@ -249,13 +251,20 @@ def fit(trainer: Trainer, folder: RunFolder, watcher: Watcher) -> Outcome:
         first,
         trainer.waited / seconds if seconds else 0.0,
         tuple(trainer.watch.found),
-        measurement.summary(),
+        summary(trainer, folder, measurement.count),
         trainer.dataset.unreadable[len(trainer.dataset.report.unreadable) :],
     )
     if first:
         watcher.ends(outcome)
     trainer.workers.wait()
     return outcome
+
+
+def measured_by(trainer: Trainer[Any], folder: RunFolder, board: Board) -> Measurement | ContrastMeasurement:
+    """What is measured of a family of models."""
+    if isinstance(trainer.family, Contrast):
+        return ContrastMeasurement(trainer, folder, board)
+    return Measurement(trainer, folder, board)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 import torch
@@ -23,10 +23,10 @@ from phosphene.data.loader import Loader, Rows, rows_of
 from phosphene.diffusion.noise import Key
 from phosphene.families.compiled import faster
 from phosphene.families.device import computing_in, made_ready
-from phosphene.families.diffusion import Diffusion
-from phosphene.families.family import Batch
+from phosphene.families.family import Batch, Family
 from phosphene.families.precision import choose_precision
 from phosphene.networks.build import narrowest, outer
+from phosphene.networks.clip import ClipNetwork
 from phosphene.networks.transformer import Transformer
 from phosphene.networks.unet import UNet
 from phosphene.recipes.settings import Recipe
@@ -44,9 +44,11 @@ from phosphene.training.watch.origin import origin
 from phosphene.training.watch.watch import Watch
 from phosphene.training.workers import Workers
 
+F = TypeVar("F", bound=Family)
+
 
 @dataclass
-class Trainer:
+class Trainer(Generic[F]):
     """A run's parts, and its state: weights, averages, optimizers, step, seconds.
 
     elapsed: seconds from the first step on, whatever they were spent on. waited: those of this process in
@@ -55,7 +57,7 @@ class Trainer:
 
     recipe: Recipe
     dataset: Dataset
-    family: Diffusion
+    family: F
     task: Task
     device: torch.device
     workers: Workers
@@ -66,8 +68,13 @@ class Trainer:
 
     def __post_init__(self) -> None:
         settings, data = self.recipe.training, self.recipe.data
+        if self.family.whole and self.workers.world > 1:
+            raise ValueError(
+                f"{self.workers.world} workers: the loss of recipe {self.recipe.name} compares all pictures "
+                "of a batch with one another; start one, without torchrun"
+            )
         self.network = made_ready(self.family.network, self.device)
-        self.config = cast(UNet | Transformer, self.network).config
+        self.config = cast(UNet | Transformer | ClipNetwork, self.network).config
         training, self.held_out = self.dataset.split(data.held_out)
         self.loader = Loader(
             self.dataset,
@@ -113,7 +120,7 @@ class Trainer:
 
         def step(network: nn.Module) -> None:
             with computing_in(self.precision.name, self.device):
-                answer = network(x, x.new_zeros(rows), condition)
+                answer = self.family.answer(network, x, condition)
             answer.float().square().mean().backward()
             self.network.zero_grad()
 
@@ -281,7 +288,7 @@ class Trainer:
             (each.sum() * (self.scale.factor / len(batch.x0))).backward()
 
     @cached_property
-    def shadow(self) -> Diffusion:
+    def shadow(self) -> F:
         """The family around a copy of the network, for averaged weights."""
         network = copy.deepcopy(self.network).eval().requires_grad_(False)
         return self.family.with_network(network)

@@ -25,7 +25,7 @@ from phosphene.diffusion.noise import keys
 from phosphene.diffusion.plan import sample
 from phosphene.families.asked import Asked
 from phosphene.families.device import finish
-from phosphene.families.diffusion import held_out_losses, quantile_levels
+from phosphene.families.diffusion import Diffusion, held_out_losses, quantile_levels
 from phosphene.recipes.settings import Recipe, TransformerSettings, changed
 from phosphene.training.memory import free, held, peak
 from phosphene.training.train import build
@@ -68,7 +68,8 @@ def measure(recipe: Recipe, data: Dataset, device: torch.device, batch: int, lea
     trainer = build(
         changed(recipe, {"training.batch": batch, "training.accumulate": 1}), data, device, Workers()
     )
-    seconds: list[float] = []
+    seconds, family = list[float](), trainer.shadow
+    assert isinstance(family, Diffusion)
 
     def work() -> None:
         trainer.update()
@@ -79,17 +80,16 @@ def measure(recipe: Recipe, data: Dataset, device: torch.device, batch: int, lea
             seconds.append(time.perf_counter() - start)
         if len(trainer.held_out):
             part = trainer.held_out_batch(trainer.held_out[:batch])
-            held_out_losses(trainer.shadow, [part], quantile_levels(trainer.family, 1))
-        _sample(trainer)
+            held_out_losses(family, [part], quantile_levels(family, 1))
+        _sample(trainer, family)
 
     with closing(trainer.loader):
         memory = peak(device, work)
     return Measured(batch, median(seconds), memory)
 
 
-def _sample(trainer: Trainer) -> None:
+def _sample(trainer: Trainer, family: Diffusion) -> None:
     """One evaluation, as the finished model is asked."""
-    family = trainer.shadow
     plan = Asked("ddim", 1, "trailing").plan(family.schedule)
     shape = (trainer.dataset.channels, trainer.dataset.size, trainer.dataset.size)
     key = keys(0, range(SAMPLED)).to(trainer.device)

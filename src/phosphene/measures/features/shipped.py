@@ -14,26 +14,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from phosphene.measures.features.encoder import Encoder, fingerprint
-from phosphene.networks.layers import Conv3x3, Norm
+from phosphene.networks.blocks import Plain
+from phosphene.networks.layers import Norm
 
 WEIGHTS = Path(__file__).parents[1] / "weights" / "encoder.safetensors"
 SIDE = 64  # pixels a side that the network sees
 WIDTHS = (32, 64, 128, 256)
 GROUPS = 8
-
-
-class Residual(nn.Module):
-    """h + conv(silu(norm(conv(silu(norm(h)))))), with a 1x1 convolution where the width changes."""
-
-    def __init__(self, width: int, out: int) -> None:
-        super().__init__()
-        self.norm1, self.first = Norm(GROUPS, width), Conv3x3(width, out)
-        self.norm2, self.second = Norm(GROUPS, out), Conv3x3(out, out)
-        self.skip = nn.Identity() if width == out else nn.Conv2d(width, out, 1)
-
-    def forward(self, h: Float32[Tensor, "b c h w"]) -> Float32[Tensor, "b out h w"]:
-        inner = self.first(self.norm1(h, silu=True))
-        return self.skip(h) + self.second(self.norm2(inner, silu=True))
 
 
 class Trained(nn.Module):
@@ -43,7 +30,7 @@ class Trained(nn.Module):
         super().__init__()
         self.enter = nn.Conv2d(3, WIDTHS[0], 5, stride=2, padding=2)
         pairs = zip((WIDTHS[0], *WIDTHS[:-1]), WIDTHS, strict=True)
-        self.stages = nn.ModuleList(Residual(width, out) for width, out in pairs)
+        self.stages = nn.ModuleList(Plain(width, out, GROUPS) for width, out in pairs)
         self.norms = nn.ModuleList(Norm(GROUPS, width) for width in WIDTHS[-2:])
 
     def forward(self, pictures: Float32[Tensor, "b 3 h w"]) -> Float32[Tensor, "b d"]:

@@ -1,0 +1,187 @@
+"""What a CLIP knows, and what ranking by it brings: `python -m bench.quality.clip RUN data/shapes`.
+
+The set is one that phosphene makes (shapes, faces); the run was trained on its train/. No picture below was.
+
+    retrieval      held-out pictures among so many captions, and captions among so many pictures, top 1 and 5
+    attributes     "a red circle" against the same with every other colour; likewise shapes: which is nearest
+    unseen words   the same pictures by their paraphrases, in words that no training caption uses
+    ranking        of 8 real pictures, one of which was described, the one that the CLIP puts first: does it
+                   show what was said?
+
+With --generator RUN: prompts of held-out captions, the best of 1, 4 and 8 as the CLIP ranks them, and
+guidance by it. What judges is the set's exact oracle, never the CLIP: an encoder that chose cannot score.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, UInt8
+from PIL import Image
+
+from bench.side_by_side import write
+from phosphene.data.made.folder import read_made
+from phosphene.data.made.shapes.scene import COLOURS, SHAPES
+from phosphene.evaluation.told import ALL, JUDGES
+from phosphene.families import clip as clips
+from phosphene.families.clip import Clip
+from phosphene.families.generator import load
+from phosphene.measures.interval import share
+from phosphene.pictures.pixels import to_bytes, to_values
+
+TOP = (1, 5)
+
+
+def rows_of(folder: Path, most: int) -> list[dict[str, Any]]:
+    """Held-out pictures, at even distances."""
+    lines = (folder / "held-out" / "metadata.jsonl").read_text("utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    return [rows[i * len(rows) // most] for i in range(min(most, len(rows)))]
+
+
+def pictures(place: Path, rows: list[dict[str, Any]], size: int) -> UInt8[np.ndarray, "n c h w"]:
+    """RGB, brought to the model's size."""
+    opened = [Image.open(place / row["file_name"]).convert("RGB").resize((size, size)) for row in rows]
+    return np.stack([np.asarray(image).transpose(2, 0, 1) for image in opened])
+
+
+def retrieved(alike: Float[np.ndarray, "n m"], same: Bool[np.ndarray, "n m"], top: int) -> int:
+    """How many rows have one of their own among the nearest."""
+    nearest = np.argsort(-alike, axis=1, kind="stable")[:, :top]
+    return int(np.take_along_axis(same, nearest, 1).any(1).sum())
+
+
+def percent(right: int, count: int) -> str:
+    found = share(right, count)
+    return f"{100 * found.value:.1f} ({100 * found.low:.1f} to {100 * found.high:.1f})"
+
+
+def known(clip: Clip, vectors: torch.Tensor, texts: list[str], kind: str) -> list[list[object]]:
+    """Retrieval in both directions."""
+    words = clip.embed_texts(texts)
+    alike = (vectors @ words.T).numpy()
+    same = np.array([[one == other for other in texts] for one in texts])
+    rows: list[list[object]] = []
+    for way, of, fits in (("text of a picture", alike, same), ("picture of a text", alike.T, same.T)):
+        for top in TOP:
+            found = percent(retrieved(of, fits, top), len(texts))
+            rows.append([f"{kind}: {way}, top {top}", len(texts), found, f"{100 * top / len(texts):.1f}"])
+    return rows
+
+
+def attributes(clip: Clip, vectors: torch.Tensor, rows: list[dict[str, Any]]) -> list[list[object]]:
+    """Of pictures of one thing: its colour among all colours and its shape among all shapes, zero-shot."""
+    alone = [i for i, row in enumerate(rows) if len(row.get("things", ())) == 1]
+    things = [rows[i]["things"][0] for i in alone]
+    found: list[list[object]] = []
+    for what, names in (("colour", list(COLOURS)), ("shape", list(SHAPES))):
+        right = 0
+        for i, thing in zip(alone, things, strict=True):
+            asked = [
+                f"a {said['colour']} {said['shape']}" for said in ({**thing, what: name} for name in names)
+            ]
+            right += names[int((clip.embed_texts(asked) @ vectors[i]).argmax())] == thing[what]
+        found.append(
+            [
+                f"{what} of one thing, zero-shot",
+                len(alone),
+                percent(right, len(alone)),
+                f"{100 / len(names):.1f}",
+            ]
+        )
+    return found
+
+
+def chosen(
+    clip: Clip, vectors: torch.Tensor, pixels: np.ndarray, texts: list[str], judge: Any, among: int
+) -> list[object]:
+    """What ranking picks of real candidates, by the judge; beside it, how many candidates would be right."""
+    count = len(texts)
+    others = np.array([[(i + k * (count // among)) % count for k in range(among)] for i in range(count)])
+    alike = (vectors @ clip.embed_texts(texts).T).numpy()
+    best = others[np.arange(count), alike[others, np.arange(count)[:, None]].argmax(1)]
+    right = judge(pixels[best], texts)[ALL]
+    usual = judge(pixels[others.reshape(-1)], [text for text in texts for _ in range(among)])[ALL]
+    chance = f"{100 * sum(usual) / len(usual):.1f}"
+    return [
+        f"the first of {among} real pictures shows what was said",
+        len(right),
+        percent(sum(right), len(right)),
+        chance,
+    ]
+
+
+def made(
+    clip: Clip, options: argparse.Namespace, rows: list[dict[str, Any]], judge: Any
+) -> list[list[object]]:
+    """Share of pictures that the oracle accepts, by how they were chosen."""
+    generator, prompts = load(options.generator, options.device), [row["text"] for row in rows]
+    how: dict[str, Any] = {"prompt": prompts, "seed": options.seed, "steps": options.steps}
+    found: list[list[object]] = []
+
+    def add(name: str, more: dict[str, Any]) -> None:
+        shown = generator.sample(len(prompts), **how, **more)
+        right = judge(to_bytes(shown.values).numpy(), prompts)[ALL]
+        found.append([name, len(right), percent(sum(right), len(right)), "-"])
+        print(found[-1], flush=True)
+
+    add("made, the oracle accepts all", {})
+    for count in options.best_of:
+        add(f"made, best of {count} by this CLIP", {"best_of": count, "ranker": clip})
+    for strength in options.strengths:
+        add(f"made, led by this CLIP, strength {strength:g}", {"clip": clip, "clip_strength": strength})
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run")
+    parser.add_argument("set", type=Path)
+    parser.add_argument("-n", type=int, default=256, help="held-out pictures")
+    parser.add_argument("--generator", help="a run of text to image on the same set")
+    parser.add_argument("--best-of", type=int, nargs="*", default=[4, 8])
+    parser.add_argument("--strengths", type=float, nargs="*", default=[50.0, 200.0])
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--device", default="auto")
+    options = parser.parse_args()
+    clip, rows = clips.load(options.run, options.device), rows_of(options.set, options.n)
+    name = (read_made(options.set) or {}).get("set")
+    if name not in JUDGES:
+        parser.error(f"{options.set}: not a set that is judged ({', '.join(JUDGES)})")
+    pixels = pictures(options.set / "held-out", rows, clip.towers.size)
+    vectors = clip.embed_images(to_values(torch.from_numpy(pixels)))
+    table = known(clip, vectors, [row["text"] for row in rows], "captions")
+    table += known(clip, vectors, [row["paraphrase"] for row in rows], "paraphrases")
+    if name == "shapes":
+        table += attributes(clip, vectors, rows)
+    table.append(chosen(clip, vectors, pixels, [row["text"] for row in rows], JUDGES[name], 8))
+    for line in table:
+        print(line, flush=True)
+    if options.generator:
+        table += made(clip, options, rows, JUDGES[name])
+    write(
+        f"clip_{name}",
+        f"A CLIP of {name} at {clip.towers.size} pixels",
+        {"pictures": len(rows), "seed": options.seed, "clip": clip.fingerprint[:16], **trained(clip)},
+        ["what", "count", "right, %", "by chance, %"],
+        table,
+        ["In brackets: 95% intervals. Pictures of one caption are all right for it.", *WORDS],
+        device=clip.device.type,
+    )
+
+
+WORDS = ("What was made is judged by the set's oracle, never by the CLIP that chose or led.",)
+
+
+def trained(clip: Clip) -> dict[str, Any]:
+    """How long, and on how many pictures."""
+    origin = clip.towers.model.header.provenance if isinstance(clip.towers, clips.Own) else None
+    return {} if origin is None else {"pictures seen in training": origin.images, "seconds": origin.seconds}
+
+
+if __name__ == "__main__":
+    main()

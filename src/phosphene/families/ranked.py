@@ -1,0 +1,131 @@
+"""The best of several: candidates are made, a CLIP ranks them by what was asked for, one of each is kept.
+
+What has ranked cannot score: its own errors are what it has picked. So another encoder scores, if one is
+given, the kept pictures and all candidates; or nobody does.
+
+Picture i is the best of those numbered i best_of to (i + 1) best_of - 1: whatever is made beside it. Its file
+says its own number, by which it can be made again without the others.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+
+from phosphene.families.clip import Clip, opened
+from phosphene.families.sampled import Sampled
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """best_of: candidates a picture. scorer: another encoder, or None.
+
+    Raises ValueError for a scorer that is the ranker.
+    """
+
+    ranker: Clip
+    best_of: int
+    scorer: Clip | None = None
+
+    def __post_init__(self) -> None:
+        if self.best_of < 2:
+            raise ValueError(f"best_of {self.best_of}: give 2 or more candidates")
+        if self.scorer is not None and self.scorer.fingerprint == self.ranker.fingerprint:
+            raise ValueError(
+                f"scorer {self.scorer.folder}: it is the ranker too, so its score would say how well it "
+                "agrees with itself; give another"
+            )
+
+    def numbers(self, numbers: Sequence[int]) -> list[int]:
+        """Of the candidates of these pictures."""
+        return [number * self.best_of + k for number in numbers for k in range(self.best_of)]
+
+    def each(self, values: Sequence[Any]) -> list[Any]:
+        """A picture's value for each of its candidates."""
+        return [value for value in values for _ in range(self.best_of)]
+
+    def kept(self, made: Sampled, texts: Sequence[str | None]) -> Sampled:
+        """The best candidate of each picture. texts: what each picture was asked to show."""
+        said, count = self.each(texts), len(texts)
+        ranks = self.ranker.score(made.values, said).reshape(count, self.best_of)
+        chosen = ranks.argmax(1) + np.arange(count) * self.best_of
+        scores = None if self.scorer is None else self.scorer.score(made.values, said)
+        told = [self.told(i, int(number), ranks, scores) for i, number in enumerate(chosen)]
+        settings = tuple({**made.settings[number], **more} for number, more in zip(chosen, told, strict=True))
+        rows = torch.from_numpy(chosen)
+        frames = tuple(frame[rows] for frame in made.frames)
+        return replace(made, values=made.values[rows], settings=settings, frames=frames)
+
+    def told(
+        self,
+        picture: int,
+        chosen: int,
+        ranks: Float32[np.ndarray, "n k"],
+        scores: Float32[np.ndarray, " nk"] | None,
+    ) -> dict[str, Any]:
+        """What a picture's file says of how it was chosen."""
+        said: dict[str, Any] = {
+            "best_of": self.best_of,
+            "ranker": str(self.ranker.folder),
+            "ranker_model": self.ranker.fingerprint,
+            "ranked": [round(float(value), 6) for value in ranks[picture]],
+        }
+        if self.scorer is not None and scores is not None:
+            own = scores[picture * self.best_of : (picture + 1) * self.best_of]
+            said |= {
+                "scorer": str(self.scorer.folder),
+                "scorer_model": self.scorer.fingerprint,
+                "score": round(float(scores[chosen]), 6),
+                "score_of_candidates": round(float(own.mean()), 6),
+            }
+        return said
+
+
+def ranking(
+    best_of: int | None,
+    ranker: Clip | Path | str | None,
+    scorer: Clip | Path | str | None,
+    texts: Sequence[str | None],
+    device: str,
+) -> Ranking | None:
+    """What is asked of ranking; None for nothing. texts: what pictures are asked to show.
+
+    Raises ValueError where one is given without the other, and for pictures without a prompt.
+    """
+    if best_of is None and ranker is None and scorer is None:
+        return None
+    if best_of is None or ranker is None:
+        what, other = ("best_of", "ranker") if ranker is None else ("ranker", "best_of")
+        raise ValueError(
+            f"{what}: give {other} too: a number of candidates, and the CLIP that chooses among them"
+        )
+    if any(text is None for text in texts):
+        raise ValueError("best_of: candidates are ranked by their prompt; give one for each picture")
+    return Ranking(opened(ranker, device), best_of, None if scorer is None else opened(scorer, device))
+
+
+def said_to_clip(made: Sampled, texts: Sequence[str | None]) -> Sampled:
+    """Pictures whose files say what was asked of a CLIP and not of the model, which hears nothing."""
+    told = zip(made.settings, texts, strict=True)
+    return replace(made, settings=tuple({**one, "clip_prompt": text} for one, text in told))
+
+
+def words(made: Sampled) -> list[str]:
+    """Which encoder ranked, which scored, and what came of it, in lines."""
+    first = made.settings[0]
+    ranked = np.array([one["ranked"] for one in made.settings])
+    lines = [
+        f"best of {first['best_of']} by {first['ranker']} ({first['ranker_model'][:12]}), similarity "
+        f"{ranked.max(1).mean():.3f} where candidates have {ranked.mean():.3f}: what has chosen is no score"
+    ]
+    if "scorer" in first:
+        score = np.mean([one["score"] for one in made.settings])
+        usual = np.mean([one["score_of_candidates"] for one in made.settings])
+        lines.append(
+            f"scored by {first['scorer']} ({first['scorer_model'][:12]}): {score:.3f}, candidates {usual:.3f}"
+        )
+    return lines
