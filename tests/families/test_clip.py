@@ -240,13 +240,13 @@ def test_ours_is_loaded_with_its_text_encoder(own: Path):
     network = towers_of(0)
     with torch.no_grad():
         expected = network.pictures(x), network.texts(Condition(tokens=states.states, mask=states.mask))
-    torch.testing.assert_close(clip.embed_images(x), expected[0], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(clip.embed_images(x), expected[0], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(clip.embed_texts(texts), expected[1], rtol=0, atol=1e-3)  # float16 states
     logits = float(network.sharpness.detach().exp()) * clip.embed_images(x) @ clip.embed_texts(texts).T
     torch.testing.assert_close(clip.logits(x, texts), logits + network.bias.detach())
     shorter = load(own, "cpu", 0.05)
     torch.testing.assert_close(
-        shorter.embed_images(x), towers_of(1).pictures(x).detach(), rtol=1e-5, atol=1e-6
+        shorter.embed_images(x), towers_of(1).pictures(x).detach(), rtol=1e-4, atol=1e-5
     )
     with pytest.raises(ValueError, match="no words"):
         clip.embed_texts([" "])
