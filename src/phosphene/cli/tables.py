@@ -14,7 +14,6 @@ from phosphene.diffusion.solver import SOLVERS
 from phosphene.families import clip as clips
 from phosphene.families.device import choose_device
 from phosphene.families.generator import load
-from phosphene.families.place import find_model
 from phosphene.families.precision import choose_precision
 from phosphene.kernels.library import built
 from phosphene.networks.count import parameters
@@ -75,7 +74,7 @@ def run(place: str) -> None:
     if clips.is_clip(place):
         clip(place)
         return
-    model = load(find_model(place))
+    model = load(place)
     header = model.model.header
     origin, diffusion, sampling = header.provenance, header.diffusion, header.sampling
     rows = table("", "")
@@ -92,6 +91,8 @@ def run(place: str) -> None:
     rows.add_row("sampling", f"{sampling.solver}, {sampling.steps} steps, grid {sampling.grid}")
     if origin is not None:
         come_from(rows, origin)
+    for one in model.model.adapters:
+        rows.add_row("adapter", f"{one.place}, {one.weight:g} of it (sha256 {one.fingerprint[:16]})")
     losses = [line for line in read(RunFolder(model.folder.parent).metrics) if "held_out_loss" in line]
     if losses:
         rows.add_row("held-out loss", f"{losses[-1]['held_out_loss']:.4f} at step {losses[-1]['step']:,}")

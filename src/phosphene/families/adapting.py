@@ -96,6 +96,6 @@ def merge(place: Path | str, adapters: Adapters, out: Path | str, ema: float | N
     made = adapted(read(folder, ema), adapters)
     header = made.header.model_copy(update={"ema": ()})
     out.parent.mkdir(parents=True, exist_ok=True)
-    name = folder.parent.name if folder.name in ("model", BEST) else folder.name
-    model.save(out, header, made.config, made.network.state_dict(), of_merged(made, name))
+    card = of_merged(made, model.called(folder))
+    model.save(out, header, made.config, made.network.state_dict(), card)
     return out

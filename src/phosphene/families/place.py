@@ -38,6 +38,12 @@ def find_model(place: Path | str, best: bool = False) -> Path:
         for found in (folder / "model", folder, folder / pipeline.UNET):
             if (files.standing(found) / model.CONFIG).is_file():
                 return found
+    if any(
+        (found / "adapter.json").is_file() for folder in candidates for found in (folder / "model", folder)
+    ):
+        raise ValueError(
+            f"{place}: an adapter, not a model; put it into one: phosphene merge MODEL {place} --out FOLDER"
+        )
     if any((folder / "recipe.toml").is_file() for folder in candidates):
         raise ValueError(
             f"{place}: this run has not saved a model yet; go on with it: train --resume {place}"

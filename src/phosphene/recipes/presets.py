@@ -93,6 +93,7 @@ FINE_TUNE = Recipe(
 LORA = Recipe(
     name="lora",
     summary="a low-rank change of a model that exists, from a handful of pictures: adapt MODEL PICTURES",
+    score="digits: 16 pictures of ink on paper turn all ten classes after 300 steps (one busy core, 155 s)",
     data=DataSettings(held_out=0.0),
     training=TrainingSettings(
         optimizer="adamw",

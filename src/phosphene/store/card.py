@@ -5,7 +5,7 @@ from pathlib import Path
 from phosphene.recipes.settings import Recipe
 from phosphene.store.adapter import AdapterHeader
 from phosphene.store.clip import ClipHeader
-from phosphene.store.model import AnyHeader, Header, Model
+from phosphene.store.model import AnyHeader, Header, Model, called
 from phosphene.version import __version__
 
 MODES = {1: "grey", 3: "RGB", 4: "RGBA"}
@@ -93,15 +93,10 @@ of the model and of the training pictures apply to what is made with it.
 """
 
 
-def _name(folder: Path) -> str:
-    """Of a folder, or of its run's."""
-    return folder.absolute().parent.name if folder.name in ("model", "best") else folder.name
-
-
 def of_merged(model: Model, base: str) -> str:
     """Markdown, of a model into which adapters were merged."""
     rows = "\n".join(
-        f"| {_name(Path(one.place))} | {one.weight:g} | `{one.fingerprint[:16]}` |" for one in model.adapters
+        f"| {called(Path(one.place))} | {one.weight:g} | `{one.fingerprint[:16]}` |" for one in model.adapters
     )
     size, channels = model.header.size, MODES[model.header.channels]
     return f"""---

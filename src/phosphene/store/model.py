@@ -128,6 +128,12 @@ def save(
         (new / CARD).write_text(card)
 
 
+def called(folder: Path) -> str:
+    """The name of a model or adapter: its folder's, or that of the run which the folder is in."""
+    folder = folder.absolute()
+    return folder.parent.name if folder.name in ("model", "best") else folder.name
+
+
 def of_length(length: float) -> str:
     """The name of the file that holds the average of a length."""
     return f"weights-ema{length}.safetensors"

@@ -49,7 +49,7 @@ def write(
     assert base.fingerprint is not None
     assert base.rank is not None
     adapts = adapter.AdapterHeader(
-        base=Path(base.model).name,
+        base=model.called(Path(base.model)),
         fingerprint=base.fingerprint,
         rank=base.rank,
         alpha=base.alpha,

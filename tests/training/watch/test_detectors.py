@@ -7,6 +7,7 @@ import random
 import pytest
 
 from phosphene.training import optimizer
+from phosphene.training.watch.copying import memorisation
 from phosphene.training.watch.finding import Finding, handy
 from phosphene.training.watch.history import BLOCK, MOST, SPACING, Block, History, block
 from phosphene.training.watch.observation import Layers, Observation
@@ -253,6 +254,18 @@ def test_colours_that_were_better_or_do_not_get_better(steps, shifts, expected):
     for step, shift in reversed([*zip(steps, shifts, strict=True)]):
         stream.insert(step, Observation(step, samples=samples(shift=float(shift))))
     assert kinds(stream) == expected
+
+
+def test_of_a_handful_of_pictures_copies_are_expected():
+    """Of an adapter the advice is another than of a network: its width is given."""
+    history = History()
+    history.samples.extend([samples(copied=0.5, copied_real=0.02)] * 2)
+    said = memorisation(history, ABOUT._replace(pictures=12, rank=8))
+    assert said is not None
+    assert said.advice.startswith("so it is to be expected of 12 pictures; ")
+    assert "--rank below 8" in said.advice
+    assert "--adapter PLACE:0.5" in said.advice
+    assert "network.width" not in said.advice
 
 
 def test_a_copied_picture_is_named():

@@ -27,7 +27,7 @@ import torch
 
 from phosphene.diffusion import exact, grid, schedule
 from phosphene.diffusion.condition import NO_LABEL, Condition
-from phosphene.diffusion.guidance import classifier_free
+from phosphene.diffusion.guidance import classifier, classifier_free
 from phosphene.diffusion.multistep import dpmpp
 from phosphene.diffusion.noise import keys
 from phosphene.diffusion.plan import compile, sample
@@ -46,7 +46,8 @@ def denoise(x, level, condition):
     return answers[condition.label.where(condition.label != NO_LABEL, 2), torch.arange(len(x))]
 
 
-plan = compile(dpmpp(order=2)(grid.trailing(schedule.flow(), 40)))
+line = schedule.flow()
+plan = compile(dpmpp(order=2)(grid.trailing(schedule.with_signal(line), 40)))
 condition = Condition(label=torch.ones(samples, dtype=torch.int64))
 
 
@@ -87,6 +88,79 @@ claim(
 
 # %% [markdown]
 """
+## The way before: a classifier
+
+By Bayes' rule the score of one class is that of all pictures plus the gradient of log p(y | x_t): where a
+classifier of *noisy* pictures says that they look more like y (Dhariwal & Nichol 2021). The denoiser knows no
+labels then, only the classifier does: D + w sigma^2 / alpha grad log p(y | x_t).
+
+Here a small network learns to tell the classes apart at every level of noise, which it is told, as a
+classifier of clean pictures would have nothing to say of noisy ones."""
+
+# %%
+draw = torch.Generator().manual_seed(0)
+tell = torch.nn.Sequential(torch.nn.Linear(4, 64), torch.nn.SiLU(), torch.nn.Linear(64, 2))
+with torch.random.fork_rng():
+    torch.manual_seed(0)
+    for layer in (tell[0], tell[2]):
+        layer.reset_parameters()
+tell = tell.double()
+
+
+def logits(x, level):
+    """Of the classes. The network reads x and its level; the less of it is picture, the less it can say."""
+    share = level.alpha / torch.hypot(level.alpha, level.sigma)
+    return share[:, None] * tell(torch.cat([x.flatten(1), level.alpha[:, None], level.sigma[:, None]], 1))
+
+
+steps = torch.optim.Adam(tell.parameters(), lr=1e-2)
+for _ in range(600):
+    y = torch.randint(0, 2, (512,), generator=draw)
+    noise_of = [torch.randn(512, 2, 1, 1, generator=draw, dtype=torch.float64) for _ in range(2)]
+    level = line.level(torch.rand(512, generator=draw, dtype=torch.float64))
+    x_t = level.add(means[y] + spread * noise_of[0], noise_of[1])
+    loss = torch.nn.functional.cross_entropy(logits(x_t, level), y)
+    steps.zero_grad()
+    loss.backward()
+    steps.step()
+
+
+def learned(x, level):
+    """log p(y = 1 | x_t), as it was learned."""
+    return logits(x, level).log_softmax(1)[:, 1]
+
+
+def exactly(x, level):
+    """log p(y = 1 | x_t), in closed form: both classes are equally likely."""
+    return torch.stack([one.log_density(x, level) for one in each]).log_softmax(0)[1]
+
+
+def classified(log_probability, w):
+    guided = classifier(both.denoise, log_probability, torch.full((samples,), w))
+    return sample(guided, plan, keys(0, range(samples)), Condition(), (2, 1, 1)).flatten(1)
+
+
+by_classifier = classified(exactly, 1.0)
+claim(
+    "With the true classifier at w = 1, a denoiser without labels makes the very samples of the class.",
+    float((by_classifier - plain).abs().max()) < 1e-5,
+    f"the largest difference is {float((by_classifier - plain).abs().max()):.1g}",
+)
+
+# %%
+ways = {w: classified(learned, w)[:, 0] for w in (0.0, 1.0, scale)}
+claim(
+    "A learned classifier leads to its class, and further with more guidance.",
+    abs(float(ways[1.0].mean()) - apart / 2) < 0.15
+    and ways[0.0].mean() < ways[1.0].mean() < ways[scale].mean(),
+    f"means {', '.join(f'{float(x.mean()):.2f} at w = {w:g}' for w, x in ways.items())}; the class is at "
+    f"{apart / 2:g}",
+)
+
+# %% [markdown]
+"""
+Classifier-free guidance took its place: it needs no second network, and no gradient of one at every step.
+
 ## The price
 
 How far the mean is pushed away from the other class, and how wide the samples still are, by w.

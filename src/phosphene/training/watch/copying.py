@@ -18,11 +18,7 @@ COPIED = 0.05
 
 def memorisation(history: History, about: About) -> Said | None:
     """Held-out pictures cost much more than training pictures, or samples are copies of these."""
-    remedy = (
-        "stop here, or go back: the best model is an earlier one; more pictures, "
-        f"--set network.dropout={max(0.1, min(2 * about.dropout, 0.4)):g}, --set data.flip=true or "
-        "data.augment=0.12, or a smaller --set network.width help"
-    )
+    remedy = _remedy(about)
     copied = [_copies(look) for look in list(history.samples)[-AGREE:]]
     if len(copied) == AGREE and all(copied):
         return Said(copied[-1], remedy)
@@ -35,6 +31,19 @@ def memorisation(history: History, about: About) -> Said | None:
         f"at noise level sigma / alpha = {level:.3g} held-out pictures have {ratio:.2f} times the loss of "
         "training pictures",
         remedy,
+    )
+
+
+def _remedy(about: About) -> str:
+    if about.rank is not None:
+        return (
+            f"so it is to be expected of {about.pictures} pictures; a shorter --budget, a --rank below "
+            f"{about.rank}, less of it in sampling (--adapter PLACE:0.5) or more pictures help"
+        )
+    return (
+        "stop here, or go back: the best model is an earlier one; more pictures, "
+        f"--set network.dropout={max(0.1, min(2 * about.dropout, 0.4)):g}, --set data.flip=true or "
+        "data.augment=0.12, or a smaller --set network.width help"
     )
 
 

@@ -16,7 +16,7 @@ class About(NamedTuple):
     """What a run's recipe and data say.
 
     pictures: to train on. warmup: steps. decay: share of the run. ema: lengths of the averages, the shipped
-    first. dropout: of the network.
+    first. dropout: of the network. rank: of the change of a model that is learned, if it is only that.
     """
 
     pictures: int
@@ -27,6 +27,7 @@ class About(NamedTuple):
     decay: float
     ema: Floats
     dropout: float
+    rank: int | None = None
 
 
 def about(recipe: Recipe, pictures: int) -> About:
@@ -40,6 +41,7 @@ def about(recipe: Recipe, pictures: int) -> About:
         s.decay,
         s.ema,
         recipe.network.dropout,
+        recipe.base.rank,
     )
 
 

@@ -1,0 +1,90 @@
+"""`phosphene adapt`, `sample --adapter`, `merge`: as a user types them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import Said, trained
+
+CLI = Callable[..., Said]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """A folder with a base and a few pictures of its classes."""
+    folder = tmp_path_factory.mktemp("adapting")
+    trained(folder / "base", 128, "training.measure_share=0")
+    for name in ("1", "2"):
+        (folder / "ink" / name).mkdir(parents=True)
+        for i in range(4):
+            Image.new("L", (8, 8), 200 - 10 * i).save(folder / "ink" / name / f"{i}.png")
+    return folder
+
+
+def pixels(folder: Path) -> list[np.ndarray]:
+    return [np.asarray(Image.open(path)) for path in sorted(folder.glob("seed*.png"))]
+
+
+def test_adapt_sample_and_merge(place: Path, cli: CLI, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(place)
+    steps = ("--steps", 2, "-n", 2, "--label", "1", "--quiet")
+    said = cli("adapt", "base", "ink", "--out", "a", "--images", 64, "--rank", 2, "--batch", 8, "--quiet")
+    assert said.code == 0, said.err
+    assert "adapter in a/model" in said.out
+    assert "phosphene sample base --adapter a -n 16" in said.out
+    for out, more in (
+        ("plain", ()),
+        ("none", ("--adapter", "a:0")),
+        ("half", ("--adapter", "a:0.5")),
+        ("whole", ("--adapter", "a")),
+        ("twice", ("--adapter", "a:0.25", "--adapter", "a/model:0.25")),
+    ):
+        said = cli("sample", "base", *steps, *more, "--out", out)
+        assert (said.code, said.err) == (0, "")
+    plain, none, half, whole, twice = map(pixels, map(Path, ("plain", "none", "half", "whole", "twice")))
+    assert all(np.array_equal(*pair) for pair in zip(plain, none, strict=True))
+    assert not any(np.array_equal(*pair) for pair in zip(plain, whole, strict=True))
+    # A quarter twice is a half, up to rounding to bytes.
+    assert all(np.abs(a.astype(int) - b).max() <= 1 for a, b in zip(half, twice, strict=True))
+
+    assert cli("merge", "base", "a:0.5", "--out", "merged").out.startswith("wrote merged")
+    assert cli("sample", "merged", *steps, "--out", "of-merged").code == 0
+    assert all(np.array_equal(*pair) for pair in zip(half, pixels(Path("of-merged")), strict=True))
+
+    picture = sorted(Path("half").glob("seed*.png"))[1]
+    assert cli("sample", "--like", picture, "--out", "again", "--quiet").code == 0
+    assert np.array_equal(pixels(Path("again"))[0], half[1])
+
+    # The run of an adapter is its model with it.
+    assert cli("sample", "a", *steps, "--out", "of-run").code == 0
+    assert all(np.array_equal(*pair) for pair in zip(whole, pixels(Path("of-run")), strict=True))
+    said = cli("sample", "merged", *steps, "--adapter", "a", "--out", "stranger")
+    assert said.code == 0
+    assert said.err.startswith("phosphene: adapter a/model: learned on other weights (base, ")
+
+
+def test_errors(place: Path, cli: CLI, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.chdir(place)
+    for words, error in (
+        (
+            ("sample", "base", "--adapter", "ink"),
+            "adapter ink: no adapter here; give a run of phosphene adapt",
+        ),
+        (("sample", "base", "--adapter", "a:1", "--adapter", "a:2"), "adapter a: given twice"),
+        (("merge", "base", "ink", "--out", tmp_path / "m"), "adapter ink: no adapter here"),
+        (("adapt", "nowhere", "ink", "--out", tmp_path / "x"), "nowhere: no run or model here"),
+        (("adapt", "base", "nowhere", "--out", tmp_path / "x"), "nowhere"),
+        (("adapt", "base", "ink", "--rank", 0, "--out", tmp_path / "x"), "base.rank 0: "),
+        (
+            ("train", "digits", "--from", "base", "--size", 16),
+            "data.size 16: the model base decides, it is 8",
+        ),
+    ):
+        said = cli(*words)
+        assert said.code == 2, words
+        assert error in said.err
+        assert len(said.err.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
