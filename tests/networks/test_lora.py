@@ -43,6 +43,7 @@ def beside(network: nn.Module, factors: dict[str, Factors], scale: float) -> Ite
         def more(_: nn.Module, inputs: tuple[Tensor, ...], answer: Tensor) -> Tensor:
             if isinstance(layer, nn.Linear):
                 return answer + scale * (inputs[0] @ pair.a.T) @ pair.b.T
+            assert not isinstance(layer.padding, str)
             a = pair.a.view(-1, *layer.weight.shape[1:])
             low = functional.conv2d(inputs[0], a, None, layer.stride, layer.padding)
             return answer + scale * functional.conv2d(low, pair.b[:, :, None, None])

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ def pictures(tmp_path_factory) -> Path:
 
 def learn(base: Path, pictures: Path, out: Path, **more) -> Outcome:
     """Some steps of an adapter."""
-    options = {
+    options: dict[str, Any] = {
         "rank": 2,
         "budget": None,
         "images": 64,

@@ -55,7 +55,7 @@ def settings(
 ) -> dict[str, Any]:
     """What the file of a picture says. weaker: the fields of autoguidance, if it was used."""
     adapters = [one._asdict() for one in model.adapters] or None
-    made = {"ema": model.ema, "adapters": adapters, "seed": seed, "picture": picture}
+    made: dict[str, Any] = {"ema": model.ema, "adapters": adapters, "seed": seed, "picture": picture}
     made |= {**request.describe(), **weaker, **asked.describe()}
     return {
         "phosphene": __version__,

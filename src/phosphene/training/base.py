@@ -121,7 +121,8 @@ def family(recipe: Recipe, found: Model, task: Task) -> Diffusion:
             f"data.augment {recipe.data.augment:g}: the model was trained without, and would not hear what "
             "was done to a picture; leave it out, or take data.flip"
         )
-    if header.text is not None and task.text is not None and task.text.find().header != header.text:
+    heard = None if task.text is None else task.text.find().fingerprint
+    if header.text is not None and heard != header.text.fingerprint:
         raise ValueError(
             f"data.text {recipe.data.text}: another text encoder than the model's ({header.text.name}), "
             "which understands no other"

@@ -148,13 +148,11 @@ claim(
 )
 
 # %%
-ways = {w: classified(learned, w)[:, 0] for w in (0.0, 1.0, scale)}
+reached = {w: float(classified(learned, w)[:, 0].mean()) for w in (0.0, 1.0, scale)}
 claim(
     "A learned classifier leads to its class, and further with more guidance.",
-    abs(float(ways[1.0].mean()) - apart / 2) < 0.15
-    and ways[0.0].mean() < ways[1.0].mean() < ways[scale].mean(),
-    f"means {', '.join(f'{float(x.mean()):.2f} at w = {w:g}' for w, x in ways.items())}; the class is at "
-    f"{apart / 2:g}",
+    abs(reached[1.0] - apart / 2) < 0.15 and reached[0.0] < reached[1.0] < reached[scale],
+    f"means {', '.join(f'{x:.2f} at w = {w:g}' for w, x in reached.items())}; the class is at {apart / 2:g}",
 )
 
 # %% [markdown]
