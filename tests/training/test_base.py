@@ -125,7 +125,7 @@ def test_weight_0_makes_the_same_pictures(base: Path, adapter: Path):
     assert torch.equal(none, plain)
     assert 0 < (half - plain).abs().max() < (whole - plain).abs().max()
     # A run of adapt is its model with the adapter.
-    assert torch.equal(load(adapter).sample(4, steps=3).values, whole)
+    assert torch.equal(phosphene.load(adapter).sample(4, steps=3).values, whole)
 
 
 def test_all_weights_of_a_model_go_on(base: Path, tmp_path: Path):

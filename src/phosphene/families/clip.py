@@ -24,6 +24,7 @@ from torch.nn import functional
 from phosphene import files
 from phosphene.data.dataset import Dataset
 from phosphene.diffusion.condition import Condition
+from phosphene.families.adapting import find_adapter
 from phosphene.families.device import choose_device, made_ready
 from phosphene.families.place import find_model
 from phosphene.pictures import fitting
@@ -270,6 +271,8 @@ def coloured(values: Float[Tensor, "b c h w"], channels: int) -> Float[Tensor, "
 
 def is_clip(place: Path | str, best: bool = False) -> bool:
     """Whether a CLIP is there rather than a generator. Raises ValueError where there is no model."""
+    if find_adapter(place, best) is not None:
+        return False
     folder = find_model(place, best)
     return store.is_clip(folder) or foreign_clip.is_foreign(folder)
 
