@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from phosphene import files
-from phosphene.store import model, pipeline
+from phosphene.store import model, pipeline, shipped
 from phosphene.store.model import Model
 
 BEST = "best"
@@ -23,8 +23,9 @@ def read(folder: Path, ema: float | None = None) -> Model:
 
 
 def find_model(place: Path | str, best: bool = False) -> Path:
-    """The model folder of a run, of a model folder itself, of the run of this name below runs/, or of a
-    pipeline of diffusers. best: of a run, the model that measured best in training."""
+    """The model folder of a run, of a model folder itself, of the run of this name below runs/, of the model
+    of this name that comes with the package, or of a pipeline of diffusers. best: of a run, the model that
+    measured best in training."""
     candidates = [Path(place), Path("runs") / place]
     if best:
         for folder in candidates:
@@ -34,6 +35,8 @@ def find_model(place: Path | str, best: bool = False) -> Path:
             f"best: {place} holds no best model; a run keeps one when it is measured, which takes some time "
             "and training.measure_share above 0"
         )
+    if str(place) in shipped.names():
+        candidates.append(shipped.place() / place)
     for folder in candidates:
         for found in (folder / "model", folder, folder / pipeline.UNET):
             if (files.standing(found) / model.CONFIG).is_file():
@@ -48,4 +51,7 @@ def find_model(place: Path | str, best: bool = False) -> Path:
         raise ValueError(
             f"{place}: this run has not saved a model yet; go on with it: train --resume {place}"
         )
-    raise ValueError(f"{place}: no run or model here; give a run's folder, its name, or a model folder")
+    having = f", or one that is shipped: {', '.join(shipped.names())}" if shipped.names() else ""
+    raise ValueError(
+        f"{place}: no run or model here; give a run's folder, its name, or a model folder{having}"
+    )

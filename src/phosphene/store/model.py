@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import safetensors.torch
+import torch
 from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from torch import Tensor, nn
@@ -110,15 +111,21 @@ def save(
     weights: Mapping[str, Tensor],
     card: str,
     others: Mapping[float, Mapping[str, Tensor]] | None = None,
+    half: bool = False,
+    more: Mapping[str, str] | None = None,
 ) -> None:
     """Writes a model folder; one that stood there is replaced at once or, if that fails, left as it was.
 
     others: the weights' further averages by their length, in the order of header.ema, which begins with that
-    of `weights`.
-    Raises OSError, one line that names the folder, if it cannot be written.
+    of `weights`. half: in float16, half as large; a network that reads them has float32 weights all the same.
+    more: further text files by name.
+    Raises OSError, one line that names the folder, if it cannot be written, and ValueError for weights that
+    float16 does not reach.
     """
     others = others or {}
     assert header.ema[1:] == tuple(others)
+    if half:
+        weights, others = halved(weights), {length: halved(one) for length, one in others.items()}
     settings = header.model_dump(mode="json") | {"network": describe(config)}
     with files.replace_folder(folder) as new:
         (new / CONFIG).write_text(json.dumps(settings, indent=2) + "\n")
@@ -126,6 +133,19 @@ def save(
         for length, average in others.items():
             write_tensors(new / of_length(length), average)
         (new / CARD).write_text(card)
+        for name, text in (more or {}).items():
+            (new / name).write_text(text)
+
+
+def halved(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights rounded to float16, 11 bits of each, down to 6e-8. Raises ValueError for one over 65504."""
+    rounded = {name: weight.half() for name, weight in weights.items()}
+    for name, weight in rounded.items():
+        if not bool(weight.isfinite().all()):
+            raise ValueError(
+                f"half: {name} holds values over {torch.finfo(torch.half).max:g}; leave half out"
+            )
+    return rounded
 
 
 def called(folder: Path) -> str:
