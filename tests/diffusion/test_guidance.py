@@ -294,3 +294,15 @@ def test_towards_keeps_a_learned_variance():
     gain = (AT.sigma**2 / AT.alpha)[:, None, None, None]
     torch.testing.assert_close(guided[:, :1], 2 * x + gain * 8 * x)  # the derivative of 4 x^2
     assert guided[:, 1:].unique().tolist() == [0.25]
+
+
+def test_between_two_conditions_is_the_mean_of_the_answers():
+    x, other = points(3, 1, 2, 2), Condition(label=torch.tensor([1, 0, 0]))
+    share = torch.tensor([0.0, 0.25, 1.0])
+    said = guidance.between(by_label, other, share)(x, AT, LABELS)[:, 0, 0, 0]
+    torch.testing.assert_close(said, torch.tensor([1.0, 0.75 * 10 + 0.25 * 1, 1.0]).double())
+    # Around a guided denoiser: guidance of the mean.
+    scale = torch.full((3,), 3.0)
+    around = guidance.between(guidance.classifier_free(by_label, scale), other, share)(x, AT, LABELS)
+    mean = guidance.between(by_label, other, share)(x, AT, LABELS)
+    torch.testing.assert_close(around, 100 + 3 * (mean - 100))

@@ -95,3 +95,27 @@ def test_draws_at_several_steps_are_those_of_each(monkeypatch):
         for step, values in zip([1, 2, 4, 8, 9], drawn, strict=True):
             assert torch.equal(values, noise.normal(keys, step, (3, 2, 2)))
     assert list(noise.normals(keys, [], (3, 2, 2))) == []
+
+
+def test_between_two_keys_lies_a_standard_normal():
+    """cos z0 + sin z1 at each share: the ends exactly, and moments and correlations of the great circle."""
+    shape, shares = (64, 64), torch.tensor([0.0, 0.25, 0.5, 1.0], dtype=torch.float64)
+    first, second = (noise.keys(seed, [7] * 4) for seed in (1, 2))
+    between = noise.Between(first, second, shares)
+    z0, z1, z = (noise.normal(key, 3, shape).double() for key in (first, second, between))
+    assert torch.equal(z[0], z0[0])
+    assert torch.equal(z[3], z1[3])
+    torch.testing.assert_close(z[2], (z0[2] + z1[2]) / math.sqrt(2), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(z[1], math.cos(math.pi / 8) * z0[1] + math.sin(math.pi / 8) * z1[1])
+    for row in z:
+        assert float(row.var()) == pytest.approx(1, abs=0.07)
+    several = noise.normals(between, [3, 5], shape)
+    assert torch.equal(next(several).double(), z)
+    assert torch.equal(next(several), noise.normal(between, 5, shape))
+
+
+def test_between_a_key_and_itself_is_that_key():
+    key = noise.keys(3, [1, 2])
+    between = noise.Between(key, noise.keys(3, [1, 5]), torch.tensor([0.5, 0.5]))
+    assert torch.equal(noise.normal(between, 0, (8,))[0], noise.normal(key, 0, (8,))[0])
+    assert not torch.equal(noise.normal(between, 0, (8,))[1], noise.normal(key, 0, (8,))[1])

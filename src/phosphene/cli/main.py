@@ -13,6 +13,7 @@ from phosphene.cli.doctor import doctor
 from phosphene.cli.ema import ema
 from phosphene.cli.evaluate import compare, evaluate, report
 from phosphene.cli.explain import explain
+from phosphene.cli.grid import grid, interpolate
 from phosphene.cli.made import data as make_data
 from phosphene.cli.pictures import edit, inpaint, restore, upscale
 from phosphene.cli.sample import sample
@@ -54,13 +55,16 @@ def demo(
 
 @app.command()
 def info(
-    what: Annotated[str, typer.Argument(help="A run, or one of: solvers, schedules, recipes, machine.")],
+    what: Annotated[
+        str, typer.Argument(help="A run, or one of: solvers, schedules, recipes, models, machine.")
+    ],
 ) -> None:
-    """Say what a run is, what solvers, schedules and recipes there are, or what is chosen on this machine."""
+    """Say what a run is, what solvers, schedules, recipes and shipped models there are, or what is chosen on
+    this machine."""
     from phosphene.cli import tables
 
     known = {"solvers": tables.solvers, "schedules": tables.schedules, "recipes": tables.recipes}
-    known["machine"] = tables.machine
+    known |= {"models": tables.models, "machine": tables.machine}
     if what in known:
         known[what]()
     else:
@@ -87,6 +91,8 @@ app.command()(restore)
 app.command()(cascade)
 app.command()(edit)
 app.command()(search)
+app.command()(grid)
+app.command()(interpolate)
 app.command("data")(make_data)
 app.command()(doctor)
 app.command()(ema)

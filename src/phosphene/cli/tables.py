@@ -7,7 +7,7 @@ from rich.table import Table
 
 from phosphene import files
 from phosphene.cli.display import clock
-from phosphene.cli.show import out, table
+from phosphene.cli.show import lines, out, table
 from phosphene.diffusion.grid import GRIDS
 from phosphene.diffusion.schedule import SCHEDULES
 from phosphene.diffusion.solver import SOLVERS
@@ -19,6 +19,7 @@ from phosphene.kernels.library import built
 from phosphene.networks.count import parameters
 from phosphene.pictures.pixels import WORDS
 from phosphene.recipes.presets import RECIPES
+from phosphene.store import shipped
 from phosphene.store.model import Provenance
 from phosphene.training.folder import RunFolder
 from phosphene.training.metrics import read
@@ -47,6 +48,19 @@ def recipes() -> None:
     rows = table("name", "what it is", "score")
     for recipe in RECIPES.values():
         rows.add_row(recipe.name, recipe.summary, recipe.score)
+    out.print(rows)
+
+
+def models() -> None:
+    """Those that come with the package."""
+    if not shipped.names():
+        lines("none come with this version; make models trains them")
+        return
+    rows = table("name", "what it is", "scores, with intervals of 95%", "licence", "try")
+    for name in shipped.names():
+        told = shipped.about(name)
+        reached = [f"{one.name}: {one.between}" for one in told.scores]
+        rows.add_row(name, told.about, "\n".join(reached), told.licence, told.example)
     out.print(rows)
 
 

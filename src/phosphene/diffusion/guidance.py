@@ -6,6 +6,7 @@
     autoguidance      D_bad + w (D - D_bad): away from a weaker self                (Karras 2024)
     classifier        D + w sigma^2 / alpha grad log p(y | x_t)                     (Dhariwal & Nichol 2021)
     towards           D + w sigma^2 / alpha grad f(D)                     (of CLIP's f: Nichol 2022, GLIDE)
+    between           (1 - share) D_a + share D_b: on the way from one condition to another
     thresholding      x0_hat brought back into [-1, 1]                             (Saharia 2022, section 2.3)
 
 They compose: `clip(classifier_free(denoise, scale))` thresholds the guided answer.
@@ -144,6 +145,22 @@ def towards(denoise: Denoise, liking: Liking, strength: Float[Tensor, " b"]) -> 
         return answer if fraction is None else torch.cat([answer, fraction.detach()], dim=1)
 
     return guided
+
+
+def between(denoise: Denoise, other: Condition, share: Float[Tensor, " b"]) -> Denoise:
+    """Each row's share of the way from its condition to another's: the mean of the two answers.
+
+    Its score is that of p(x | a)^(1 - share) p(x | b)^share, up to a factor (compare Liu 2022, equation 11):
+    what both conditions allow, weighed. Each answer hears its own text whole, so that prompts of any lengths
+    have something between them, and nothing is made of padding. Around a guided denoiser it is guidance of
+    the mean: the two are linear.
+    """
+
+    def mixed(x: Tensor, level: Level, condition: Condition) -> Tensor:
+        first, second = denoise(x, level, condition), denoise(x, level, other)
+        return torch.lerp(first, second, like(share, x))
+
+    return mixed
 
 
 def clip(denoise: Denoise) -> Denoise:

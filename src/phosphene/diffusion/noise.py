@@ -9,7 +9,7 @@ operations come before the last line, so every device draws the same bits.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -37,6 +37,41 @@ class Key(NamedTuple):
 
     def to(self, device: torch.device | str) -> "Key":
         return Key(self.seed.to(device), self.picture.to(device))
+
+
+class Between(NamedTuple):
+    """Randomness on the way from one key's to another's: for each row a share, 0 is the first, 1 the second.
+
+    Of independent standard normal z_0, z_1 each mix
+
+        z = cos(pi share / 2) z_0 + sin(pi share / 2) z_1
+
+    is standard normal again: the great circle between draws that are, in many dimensions, nearly orthogonal
+    (slerp, Shoemake 1985, at the right angle). So a row on the way is as good a sample as its ends, with
+    every solver, whose fresh noise is mixed as the beginning is. Equal keys have nothing between them.
+    """
+
+    first: Key
+    second: Key
+    share: Float[Tensor, " b"]
+
+    @property
+    def seed(self) -> Int64[Tensor, " b"]:
+        """One for each row, where the rows are."""
+        return self.first.seed
+
+    def to(self, device: torch.device | str) -> "Between":
+        return Between(self.first.to(device), self.second.to(device), self.share.to(device))
+
+    def mixed(self, draw: Callable[[Key], Tensor]) -> Tensor:
+        """What is drawn with either key, mixed."""
+        z = draw(self.first)
+        share = self.share.double() * (math.pi / 2)
+        same = (self.first.seed == self.second.seed) & (self.first.picture == self.second.picture)
+        # sin on both sides: it is exactly 0 at one end and 1 at the other.
+        kept = torch.where(same, 1, torch.sin(math.pi / 2 - share)).to(z).view(-1, *[1] * (z.ndim - 1))
+        taken = torch.where(same, 0, torch.sin(share)).to(z).view(-1, *[1] * (z.ndim - 1))
+        return kept * z + taken * draw(self.second)
 
 
 def keys(seed: int, pictures: Iterable[int]) -> Key:
@@ -86,9 +121,11 @@ def uniform(
 
 
 def normal(
-    key: Key, step: int | Int64[Tensor, " b"], shape: tuple[int, ...], stream: int = NOISE
+    key: Key | Between, step: int | Int64[Tensor, " b"], shape: tuple[int, ...], stream: int = NOISE
 ) -> Float[Tensor, "b ..."]:
     """Standard normal float32 values of the given shape for each row (Box-Muller on pairs of words)."""
+    if isinstance(key, Between):
+        return key.mixed(lambda one: normal(one, step, shape, stream))
     count = math.prod(shape)
     pairs = (count + 1) // 2
     bits = words(key, step, 2 * pairs, stream)
@@ -100,12 +137,15 @@ def normal(
 
 
 def normals(
-    key: Key, steps: Sequence[int], shape: tuple[int, ...], stream: int = NOISE
+    key: Key | Between, steps: Sequence[int], shape: tuple[int, ...], stream: int = NOISE
 ) -> Iterator[Float[Tensor, "b ..."]]:
     """`normal` at each of the steps in turn. Where rows are few and small, several are drawn at once: what a
     draw costs beside its values then counts once."""
     rows = len(key.seed)
     if not steps:
+        return
+    if isinstance(key, Between):
+        yield from (normal(key, step, shape, stream) for step in steps)
         return
     together = max(1, AT_ONCE // max(1, rows * math.prod(shape)))
     for some in torch.tensor(steps, device=key.seed.device).split(together):

@@ -22,7 +22,7 @@ from phosphene.diffusion.condition import Condition
 from phosphene.diffusion.denoiser import Denoise, split
 from phosphene.diffusion.level import Level, like
 from phosphene.diffusion.levels import Levels
-from phosphene.diffusion.noise import Key
+from phosphene.diffusion.noise import Between, Key
 
 Vectors = Tensor | tuple[Tensor, ...]
 
@@ -148,7 +148,7 @@ def advance(
     return torch.bmm(update.to(x), joined.flatten(2)).view(-1, update.shape[-2], *x.shape[1:])
 
 
-def begin(plan: Plan, key: Key, shape: tuple[int, ...]) -> Float[Tensor, "b c *shape"]:
+def begin(plan: Plan, key: Key | Between, shape: tuple[int, ...]) -> Float[Tensor, "b c *shape"]:
     """Pure noise for a batch of plans, at the scale that unit-variance data has at its first level."""
     noise = draw.normal(key, 0, shape)
     return like(torch.hypot(plan.level.alpha[:, 0], plan.level.sigma[:, 0]), noise) * noise
@@ -157,7 +157,7 @@ def begin(plan: Plan, key: Key, shape: tuple[int, ...]) -> Float[Tensor, "b c *s
 def sample(
     denoise: Denoise,
     plans: Plan | Sequence[Plan],
-    key: Key,
+    key: Key | Between,
     condition: Condition,
     x: Float[Tensor, "b c *shape"] | tuple[int, ...],
     watch: Callable[[int, Tensor], None] | None = None,
@@ -178,7 +178,7 @@ def sample(
 def walk(
     denoise: Denoise,
     plans: Plan | Sequence[Plan],
-    key: Key,
+    key: Key | Between,
     condition: Condition,
     x: Float[Tensor, "b c *shape"] | tuple[int, ...],
 ) -> Iterator[tuple[int, Float[Tensor, "b c *shape"]]]:

@@ -2,6 +2,7 @@
 
     asked     how pictures are made unless the caller says otherwise: a solver that suits the question
     plan      what is run of the solver's steps
+    key       whose randomness
     begin     where sampling begins: pure noise, or a noised picture at a level further on
     guide     the denoiser with what is known or wanted around it
     finish    what was made, with what is exactly known in it
@@ -18,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from phosphene.diffusion.denoiser import Denoise
-from phosphene.diffusion.noise import Key
+from phosphene.diffusion.noise import Between, Key, keys
 from phosphene.diffusion.plan import Plan
 from phosphene.diffusion.schedule import Schedule
 from phosphene.families.asked import Asked
@@ -46,8 +47,12 @@ class Around:
         """What is run. Raises ValueError for an option that the solver lacks."""
         return asked.plan(schedule)
 
+    def key(self, seed: int, rows: Sequence[Row]) -> Key | Between:
+        """The randomness of these rows."""
+        return keys(seed, [row.number for row in rows])
+
     def begin(
-        self, plan: Plan, key: Key, rows: Sequence[Row], shape: tuple[int, int, int]
+        self, plan: Plan, key: Key | Between, rows: Sequence[Row], shape: tuple[int, int, int]
     ) -> Float[Tensor, "b c h w"] | tuple[int, int, int]:
         """Where the plan starts for these rows: pictures at its first level, or the shape of one, for pure
         noise."""

@@ -1,15 +1,18 @@
 """A trained model that can be asked for pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 from phosphene import files
 from phosphene.families import guided, questions, ranked
-from phosphene.families.adapting import Adapters
+from phosphene.families.adapting import Adapters, parsed
 from phosphene.families.around import PLAIN, Around
 from phosphene.families.asked import Asked
+from phosphene.families.axes import Axis
+from phosphene.families.between import Strip, interpolate
+from phosphene.families.cells import Cells, grid
 from phosphene.families.clip import Clip
 from phosphene.families.editing import editing
 from phosphene.families.like import applied
@@ -20,14 +23,14 @@ from phosphene.families.options import BATCH, Options, given, numbered
 from phosphene.families.place import BEST
 from phosphene.families.questions import Question
 from phosphene.families.ready import Ready
-from phosphene.families.rows import Labels, Texts, each
+from phosphene.families.rows import Labels, Texts, each, listed
 from phosphene.families.sampled import Sampled
 from phosphene.families.shown import Consistent, finishing
 from phosphene.pictures.embedded import read_settings
 from phosphene.pictures.pixels import to_bytes, to_values
 from phosphene.recipes.tasks import SuperResolutionTask
 from phosphene.store import cascade
-from phosphene.tasks.request import Request
+from phosphene.tasks.request import Label, Request
 from phosphene.tasks.sight import Shown
 
 STRIDE = 0x9E3779B97F4A7C15  # between the seeds of a cascade's stages
@@ -219,6 +222,70 @@ class Generator(Ready):
         """
         return asking(self, requests, around or finishing(self), self.defaults, given(how)).all()
 
+    def interpolate(
+        self,
+        n: int = 17,
+        *,
+        seeds: Sequence[int] = (),
+        prompt: str | Sequence[str] = (),
+        label: Label | Sequence[Label] = (),
+        negative: str | None = None,
+        **how: Unpack[Options],
+    ) -> Strip:
+        """n pictures on the way through two or more seeds, prompts or labels, their ends included.
+
+        seeds: picture `first` of each; prompt, label: one for all, or one a place. All that are several
+        change together. `.sheet()` of the result is a labelled strip, `.save(folder)` writes it, a film and
+        the frames. negative, how: as in `sample`. `phosphene.families.between` says what lies between.
+
+        Raises ValueError as `sample` does, and for a way of one place.
+        """
+        if self.beyond:
+            raise ValueError("interpolate: this is a cascade; ask its base, and upscale what you like")
+        return interpolate(self, n, seeds, listed(prompt), listed(label), negative, given(how))
+
+    def grid(
+        self,
+        x: tuple[str, Sequence[Any]] | None = None,
+        y: tuple[str, Sequence[Any]] | None = None,
+        z: tuple[str, Sequence[Any]] | None = None,
+        *,
+        prompt: str | None = None,
+        label: Label | None = None,
+        negative: str | None = None,
+        **how: Unpack[Options],
+    ) -> Cells:
+        """A picture for each combination of the values of one to three knobs, as a labelled sheet.
+
+        x, y, z: a knob of `sample`, or run, ema, precision or adapter, and its values, ("steps", [5, 10]).
+        prompt: may hold alternatives, "a {red,blue} circle": each pair of braces is a further axis, so that
+        a caption is changed under one seed. label, negative, how: what all cells share.
+        Each cell is the very picture of `sample(1, ...)` with its settings.
+
+        Raises ValueError as `sample` does, and for a knob that does not exist.
+        """
+        axes = [Axis(axis[0], tuple(axis[1])) for axis in (x, y, z) if axis is not None]
+        fixed = {"label": label, "negative": negative}
+        return grid(lambda loading: self._with(loading).sample, axes, prompt, fixed, given(how))
+
+    def _with(self, loading: Mapping[str, Any]) -> "Generator":
+        """Another model, average, precision or adapter on the same device."""
+        if not loading:
+            return self
+        place, precision = loading.get("run", self.place), loading.get("precision", self.wanted)
+        ema, adapters = self.model.ema, {one.place: one.weight for one in self.model.adapters}
+        if "run" in loading:
+            ema, adapters = None, {}
+        if "adapter" in loading:
+            adapters = parsed([loading["adapter"]])
+        ema = loading.get("ema", ema)
+        return load(place, str(self.device), ema, precision, text=self.text, adapters=adapters)
+
+    @property
+    def place(self) -> Path:
+        """By which it is loaded again."""
+        return self.folder
+
     @property
     def beyond(self) -> list[str]:
         """Fingerprints of further stages: there are none."""
@@ -245,6 +312,11 @@ class Cascade(Generator):
     def defaults(self) -> Asked:
         """How the base is asked."""
         return self.of_recipe(self.stages[0].sampling)
+
+    @property
+    def place(self) -> Path:
+        """By which it is loaded again."""
+        return self.root
 
     @property
     def beyond(self) -> list[str]:

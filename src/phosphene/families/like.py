@@ -12,6 +12,7 @@ from phosphene.families.asked import Asked
 from phosphene.families.clip import Clip, opened
 from phosphene.pictures.embedded import read_settings
 from phosphene.recipes.settings import Settings, first_line
+from phosphene.store import shipped
 from phosphene.store.model import Applied, Model
 from phosphene.tasks.request import Request
 from phosphene.version import __version__
@@ -60,7 +61,7 @@ def settings(
     return {
         "phosphene": __version__,
         "model": model.fingerprint,
-        "run": str(folder),
+        "run": shipped.named(folder) or str(folder),
         **{name: value for name, value in made.items() if value is not None},
     }
 
@@ -78,6 +79,8 @@ def read(path: Path, model: Model, folder: Path, stages: Sequence[str] = ()) -> 
     """The settings inside a picture, checked. stages: fingerprints of what came after the model, in a
     cascade. Raises ValueError if another model made it."""
     given = read_settings(path)
+    if "between" in given:
+        raise ValueError(f"like {path}: it lies between two others; phosphene interpolate makes it again")
     if given.get("ema") != model.ema:
         raise ValueError(
             f"like {path}: made with ema {given.get('ema')}, not {model.ema}; load the model with it"

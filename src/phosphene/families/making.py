@@ -93,7 +93,7 @@ class Making:
             numbers = [row.number for row in part]
             denoise, condition = self._guided(family, part)
             with torch.inference_mode():
-                key = self._keys(part).to(ready.device)
+                key = self.around.key(self.seed, part).to(ready.device)
                 x = self.around.begin(plan, key, part, (ready.channels, ready.size, ready.size))
                 made = sample(denoise, plan, key, condition, x, step).cpu()
             refuse_infinite(made, numbers, asked)

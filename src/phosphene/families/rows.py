@@ -33,6 +33,11 @@ def each(field: str, value: T | Sequence[T | None] | None, n: int) -> list[T | N
     return values
 
 
+def listed(value: T | Sequence[T]) -> list[T]:
+    """One value as a list of it."""
+    return [cast("T", value)] if isinstance(value, str | int) else list(cast("Sequence[T]", value))
+
+
 def representative(guidance: Scales) -> float | None:
     """One guidance for all that is checked of the whole: the first that guides."""
     if guidance is None or isinstance(guidance, int | float):

@@ -1,6 +1,6 @@
 """Pictures that were made, with all that is needed to make each of them again."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, overload
@@ -55,22 +55,33 @@ class Sampled(Sequence[Image.Image]):
         pairs = [image for pair in zip(to_pillow(self.seen), images, strict=True) for image in pair]
         return sheet(pairs, 2 * (columns or columns_for(len(self))), row_titles=row_titles)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of each picture's file."""
+        return tuple(f"seed{said['seed']}-{said['picture']:06d}.png" for said in self.settings)
+
+    @property
+    def films(self) -> Mapping[str, Callable[[Path], None]]:
+        """What writes each animation that belongs to the pictures, by the name of its file."""
+        return {"trajectory.gif": self.animate} if self.frames else {}
+
     def save(self, folder: Path | str) -> list[Path]:
-        """sheet.png and a PNG for each picture with its settings inside; returns where. With frames, also
-        trajectory.gif. Raises ValueError rather than write over a file."""
+        """sheet.png, the films (with frames, trajectory.gif) and a PNG for each picture with its settings
+        inside; returns where. Raises ValueError rather than write over a file."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        paths = [folder / f"seed{s['seed']}-{s['picture']:06d}.png" for s in self.settings]
-        extra = [folder / "sheet.png"] + ([folder / "trajectory.gif"] if self.frames else [])
-        for path in extra + paths:
+        films = {folder / name: write for name, write in self.films.items()}
+        pictures = [folder / name for name in self.names]
+        paths = [folder / "sheet.png", *films, *pictures]
+        for path in paths:
             if path.exists():
                 raise ValueError(f"out {folder}: {path.name} is there already; choose another --out")
-        self.sheet().save(extra[0])
-        if self.frames:
-            self.animate(extra[1])
-        for image, settings, path in zip(self, self.settings, paths, strict=True):
+        self.sheet().save(paths[0])
+        for path, write in films.items():
+            write(path)
+        for image, settings, path in zip(self, self.settings, pictures, strict=True):
             write_png(image, path, settings)
-        return extra + paths
+        return paths
 
     def animate(self, path: Path, columns: int | None = None) -> None:
         """The way from noise to pictures, as a GIF (or WebP, or PNG, by suffix)."""

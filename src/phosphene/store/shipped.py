@@ -38,7 +38,7 @@ class Score(Settings):
 
 
 class About(Settings):
-    """What a shipped model is. example: a prompt or a command that shows it. measured: how the scores were."""
+    """What a shipped model is. example: a command that shows it. measured: how the scores were."""
 
     about: str
     licence: str
@@ -55,6 +55,11 @@ def place() -> Path:
 def names() -> tuple[str, ...]:
     """The models that are there."""
     return tuple(sorted(path.parent.name for path in place().glob(f"*/{CONFIG}")))
+
+
+def named(folder: Path) -> str | None:
+    """The name of a shipped model's folder: it holds on every machine, where the place does not."""
+    return folder.name if folder.parent == place() and folder.name in names() else None
 
 
 def about(name: str) -> About:
