@@ -1,7 +1,7 @@
-"""Whether a text-to-image model shows what it is asked for: `python -m bench.quality.text RUN data/shapes`.
+"""Whether a text-to-image model shows what it is asked for: `python -m bench.quality.text shapes data/shapes`.
 
-The set is one that phosphene makes (shapes, faces); the run was trained on its train/. Prompts are captions
-of its other sides, which no picture of the training data has:
+The model is a run or one that is shipped. The set is one that phosphene makes (shapes, faces), and the model
+was trained on its train/. Prompts are captions of its other sides, which no picture of the training data has:
 
     held-out        seen combinations, in words like those of training
     paraphrased     the same pictures, in words that no training caption uses
@@ -14,7 +14,7 @@ how often at least one of four is right: what re-ranking could reach at most, wi
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple
@@ -27,7 +27,8 @@ import phosphene
 from bench.side_by_side import write
 from phosphene.data.made.folder import read_made
 from phosphene.evaluation.told import ALL, JUDGES
-from phosphene.measures.interval import share
+from phosphene.families.generator import Generator
+from phosphene.measures.interval import Interval, share
 from phosphene.pictures.pixels import to_bytes
 
 
@@ -37,6 +38,23 @@ class Asked(NamedTuple):
     kind: str
     prompts: list[str]
     real: UInt8[np.ndarray, "n c h w"]
+
+
+class Measured(NamedTuple):
+    """Shares of pictures: right in everything that was asked, in each aspect; one of the candidates right;
+    what the judge makes of real ones."""
+
+    kind: str
+    of: int
+    right: Interval
+    aspects: Mapping[str, float]
+    any_right: Interval
+    real: Interval
+
+    @property
+    def mean(self) -> float:
+        """Over aspects."""
+        return mean(self.aspects.values())
 
 
 def asked(folder: Path, most: int, size: int) -> Iterator[Asked]:
@@ -67,9 +85,35 @@ def pictures(place: Path, rows: list[dict[str, Any]], size: int) -> UInt8[np.nda
     return np.stack([np.asarray(image).transpose(2, 0, 1) for image in opened])
 
 
-def shown(right: list[bool]) -> str:
+def measure(
+    generator: Generator, folder: Path, count: int, seed: int = 1, candidates: int = 1, **how: Any
+) -> Iterator[Measured]:
+    """Each kind of prompt in turn. how: of `Generator.sample`. Raises ValueError for a set without a judge."""
+    name = str((read_made(folder) or {}).get("set"))
+    if name not in JUDGES:
+        raise ValueError(f"{folder}: not a set that is judged ({', '.join(JUDGES)})")
+    judge = JUDGES[name]
+    for one in asked(folder, count, generator.size):
+        found, any_right = dict[str, list[bool]](), [False] * len(one.prompts)
+        for k in range(candidates):
+            first = k * len(one.prompts)
+            made = generator.sample(len(one.prompts), prompt=one.prompts, seed=seed, first=first, **how)
+            judged = judge(to_bytes(made.values).numpy(), one.prompts)
+            found = found or dict(judged)
+            any_right = [a or b for a, b in zip(any_right, judged[ALL], strict=True)]
+        real = judge(one.real, one.prompts)[ALL]
+        yield Measured(
+            one.kind,
+            len(found[ALL]),
+            share(sum(found[ALL]), len(found[ALL])),
+            {aspect: mean(map(float, right)) for aspect, right in found.items() if aspect != ALL},
+            share(sum(any_right), len(any_right)),
+            share(sum(real), len(real)),
+        )
+
+
+def shown(found: Interval) -> str:
     """A share with its interval of 95%, in percent."""
-    found = share(sum(right), len(right))
     return f"{100 * found.value:.1f} ({100 * found.low:.1f} to {100 * found.high:.1f})"
 
 
@@ -77,7 +121,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run")
     parser.add_argument("set", type=Path)
-    parser.add_argument("-n", type=int, default=500, help="prompts of a kind")
+    parser.add_argument("-n", "--count", type=int, default=500, help="prompts of a kind")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--candidates", type=int, default=1)
     parser.add_argument("--guidance", type=float)
@@ -86,45 +130,28 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()
     generator = phosphene.load(options.run, options.device)
-    name = (read_made(options.set) or {}).get("set")
-    if name not in JUDGES:
-        parser.error(f"{options.set}: not a set that is judged ({', '.join(JUDGES)})")
-    judge, rows, aspects = JUDGES[name], list[list[object]](), list[str]()
-    for one in asked(options.set, options.n, generator.size):
-        found, any_right = dict[str, list[bool]](), [False] * len(one.prompts)
-        for k in range(options.candidates):
-            made = generator.sample(
-                len(one.prompts),
-                prompt=one.prompts,
-                seed=options.seed,
-                first=k * len(one.prompts),
-                guidance=options.guidance,
-                steps=options.steps,
-                batch=options.batch,
-            )
-            judged = judge(to_bytes(made.values).numpy(), one.prompts)
-            found = found or dict(judged)
-            any_right = [a or b for a, b in zip(any_right, judged[ALL], strict=True)]
-        real = judge(one.real, one.prompts)
-        parts = [(aspect, sum(right) / len(right)) for aspect, right in found.items() if aspect != ALL]
+    how = {"guidance": options.guidance, "steps": options.steps, "batch": options.batch}
+    rows, aspects = list[list[object]](), list[str]()
+    for one in measure(generator, options.set, options.count, options.seed, options.candidates, **how):
         rows.append(
             [
                 one.kind,
-                len(found[ALL]),
-                shown(found[ALL]),
-                f"{100 * mean(value for _, value in parts):.1f}",
-                shown(any_right) if options.candidates > 1 else "-",
-                shown(real[ALL]),
+                one.of,
+                shown(one.right),
+                f"{100 * one.mean:.1f}",
+                shown(one.any_right) if options.candidates > 1 else "-",
+                shown(one.real),
             ]
         )
-        aspects.append(f"{one.kind}: " + ", ".join(f"{aspect} {100 * value:.1f}" for aspect, value in parts))
+        each = ", ".join(f"{aspect} {100 * value:.1f}" for aspect, value in one.aspects.items())
+        aspects.append(f"{one.kind}: {each}")
         print(rows[-1], flush=True)
-    defaults = generator.defaults
+    defaults, name = generator.defaults, (read_made(options.set) or {})["set"]
     write(
         f"text_{name}",
         f"Text to image: {name} at {generator.size} pixels",
         {
-            "prompts of a kind": options.n,
+            "prompts of a kind": options.count,
             "seed": options.seed,
             "guidance": options.guidance or defaults.guidance,
             "steps": options.steps or defaults.steps,

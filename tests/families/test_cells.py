@@ -48,7 +48,7 @@ def test_each_cell_is_what_sampling_gives(asked: Generator):
     ],
 )
 def test_every_knob_of_a_question(asked: Generator, knob: str, values: list[Any]):
-    fixed = {"guidance": 2.0} | ({} if knob == "prompt" else {"prompt": SHORT})
+    fixed: dict[str, Any] = {"guidance": 2.0} | ({} if knob == "prompt" else {"prompt": SHORT})
     made = asked.grid((knob, values), **fixed)
     for i, value in enumerate(values):
         assert torch.equal(made.values[i : i + 1], asked.sample(1, **fixed, **{knob: value}).values)
@@ -114,7 +114,7 @@ def test_sheets_that_cannot_be(asked: Generator, options: dict[str, Any], words:
 
 @pytest.mark.parametrize("solver", ["dpmpp_2m", "dpmpp_2m_sde"])
 def test_a_way_begins_and_ends_at_its_places(asked: Generator, solver: str):
-    how = {"solver": solver, "guidance": 2.0, "negative": "a square"}
+    how: dict[str, Any] = {"solver": solver, "guidance": 2.0, "negative": "a square"}
     way = asked.interpolate(5, seeds=[1, 2, 4], prompt=[SHORT, LONG, "a star"], **how)
     for i, (seed, prompt) in zip((0, 2, 4), ((1, SHORT), (2, LONG), (4, "a star")), strict=True):
         alone = asked.sample(1, seed=seed, prompt=prompt, **how)
