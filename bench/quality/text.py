@@ -1,4 +1,4 @@
-"""Whether a text-to-image model shows what it is asked for: `python -m bench.quality.text shapes data/shapes`.
+"""Whether text-to-image shows what it is asked for: `python -m bench.quality.text shapes data/shapes`.
 
 The model is a run or one that is shipped. The set is one that phosphene makes (shapes, faces), and the model
 was trained on its train/. Prompts are captions of its other sides, which no picture of the training data has:
@@ -88,7 +88,7 @@ def pictures(place: Path, rows: list[dict[str, Any]], size: int) -> UInt8[np.nda
 def measure(
     generator: Generator, folder: Path, count: int, seed: int = 1, candidates: int = 1, **how: Any
 ) -> Iterator[Measured]:
-    """Each kind of prompt in turn. how: of `Generator.sample`. Raises ValueError for a set without a judge."""
+    """Each kind of prompt in turn. how: of `Generator.sample`. ValueError for a set without a judge."""
     name = str((read_made(folder) or {}).get("set"))
     if name not in JUDGES:
         raise ValueError(f"{folder}: not a set that is judged ({', '.join(JUDGES)})")
