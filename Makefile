@@ -6,7 +6,9 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 
 BENCHES := start_up training_step forward roofline end_to_end sampling waiting streaming scaling quality measuring
 
-.PHONY: demo test test-all notebooks lint types bench install clean
+.PHONY: demo test test-all notebooks lint types bench models install clean
+
+BUDGET ?= 1h
 
 demo: .venv/installed            ## train a generator of digits in about a minute
 	$(BIN)/phosphene demo
@@ -29,6 +31,9 @@ types: .venv/developing
 
 bench: .venv/measuring            ## beside the peers; an hour on two cores, which nothing else should use
 	for name in $(BENCHES); do $(BIN)/python -m bench.$$name || exit 1; done
+
+models: .venv/tested             ## train, measure and ship the models of models/: make models BUDGET=2h
+	$(BIN)/python -m bench.models --budget $(BUDGET)
 
 install: .venv/installed
 

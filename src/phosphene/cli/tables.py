@@ -96,6 +96,8 @@ def run(place: str) -> None:
     rows.add_row("pictures", f"{header.size}x{header.size} {kind}")
     if header.classes:
         rows.add_row("labels", ", ".join(header.classes))
+    if header.text is not None:
+        rows.add_row("prompts", f"heard through {header.text.name} ({header.text.fingerprint[:16]})")
     rows.add_row(
         "network", f"{type(model.model.network).__name__}, {parameters(model.model.network):,} weights"
     )

@@ -272,7 +272,8 @@ class Generator(Ready):
         """Another model, average, precision or adapter on the same device."""
         if not loading:
             return self
-        place, precision = loading.get("run", self.place), loading.get("precision", self.wanted)
+        own = self.root if isinstance(self, Cascade) else self.folder
+        place, precision = loading.get("run", own), loading.get("precision", self.wanted)
         ema, adapters = self.model.ema, {one.place: one.weight for one in self.model.adapters}
         if "run" in loading:
             ema, adapters = None, {}
@@ -280,11 +281,6 @@ class Generator(Ready):
             adapters = parsed([loading["adapter"]])
         ema = loading.get("ema", ema)
         return load(place, str(self.device), ema, precision, text=self.text, adapters=adapters)
-
-    @property
-    def place(self) -> Path:
-        """By which it is loaded again."""
-        return self.folder
 
     @property
     def beyond(self) -> list[str]:
@@ -312,11 +308,6 @@ class Cascade(Generator):
     def defaults(self) -> Asked:
         """How the base is asked."""
         return self.of_recipe(self.stages[0].sampling)
-
-    @property
-    def place(self) -> Path:
-        """By which it is loaded again."""
-        return self.root
 
     @property
     def beyond(self) -> list[str]:
