@@ -193,6 +193,10 @@ def test_every_knob_is_on_both_sides():
     assert names(main.tune) - {"out"} == names(phosphene.tune)
     # What goes around sampling is code: the command line has commands for each kind.
     of_sample = names(phosphene.Generator.sample) - {"self", "around", "how"} | set(NAMES) - {"watch"}
-    of_load = {"device", "ema", "precision", "best", "text"}
+    of_load = {"device", "ema", "precision", "best", "text", "adapters"}
     assert names(phosphene.load) == {"place"} | of_load
+    common = set(NAMES) - {"watch"} | of_load | {"run", "out", "threads", "quiet"}
+    for name in ("grid", "interpolate"):
+        own = names(getattr(phosphene.Generator, name)) - {"self", "how"}
+        assert names(getattr(main, name)) == own | common
     assert names(main.sample) - {"run", "out", "quiet", "threads"} - of_load == of_sample

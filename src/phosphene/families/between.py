@@ -145,7 +145,8 @@ def interpolate(
     rows = frames(through, n, making.rows[0].number, making.rows[0].asked)
     made = replace(making, rows=rows).all()
     settings = tuple({**said, **told(frame)} for said, frame in zip(made.settings, rows, strict=True))
-    return Strip(made.values, settings, made.evaluations, made.frames, *titled(through, rows))
+    titles, heading = titled(through, rows)
+    return Strip(made.values, settings, made.evaluations, made.frames, titles=titles, heading=heading)
 
 
 def places(

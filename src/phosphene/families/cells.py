@@ -111,7 +111,7 @@ def grid(
     told = said(axes, prompt, fixed, how).items()
     heading = ", ".join(str(value) if name == "prompt" else f"{name} {value}" for name, value in told)
     values, evaluations = torch.cat([one.values for one in made]), sum(one.evaluations for one in made)
-    return Cells(values, settings, evaluations, (), tuple(axes), heading)
+    return Cells(values, settings, evaluations, axes=tuple(axes), heading=heading)
 
 
 def check(axes: Sequence[Axis], prompt: str | None, fixed: Mapping[str, Any], how: Options) -> None:
