@@ -191,11 +191,14 @@ def test_every_knob_is_on_both_sides():
     # How much is shown is said the other way round; in Python there is no file to write until save(out).
     assert names(main.train) - {"quiet"} == names(phosphene.train) - {"progress"}
     assert names(main.tune) - {"out"} == names(phosphene.tune)
-    # What goes around sampling is code: the command line has commands for each kind.
-    of_sample = names(phosphene.Generator.sample) - {"self", "around", "how"} | set(NAMES) - {"watch"}
+    # What goes around sampling is code, and edit alone has two scales: there is a command for each kind.
+    of_sample = names(phosphene.Generator.sample) - {"self", "around", "how"} | set(NAMES) - {
+        "watch",
+        "image_guidance",
+    }
     of_load = {"device", "ema", "precision", "best", "text", "adapters"}
     assert names(phosphene.load) == {"place"} | of_load
-    common = set(NAMES) - {"watch"} | of_load | {"run", "out", "threads", "quiet"}
+    common = set(NAMES) - {"watch", "image_guidance"} | of_load | {"run", "out", "threads", "quiet"}
     for name in ("grid", "interpolate"):
         own = names(getattr(phosphene.Generator, name)) - {"self", "how"}
         assert names(getattr(main, name)) == own | common

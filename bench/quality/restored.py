@@ -1,0 +1,84 @@
+"""What measures of restored pictures share: held-out pictures, and how far results are from them."""
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image
+
+from phosphene.data.cache import prepare
+from phosphene.data.sources import find
+from phosphene.measures.distances import frechet
+from phosphene.measures.features.shipped import shipped
+from phosphene.measures.interval import Interval
+from phosphene.measures.kernel import kernel_distance
+
+Bytes = UInt8[np.ndarray, "n c h w"]
+
+
+class Sides(NamedTuple):
+    """Pictures of a set: those that are restored, and as many others to compare distributions with."""
+
+    own: Bytes
+    others: Bytes
+
+
+def held_out(folder: Path, size: int, count: int, seed: int = 0) -> Sides:
+    """Twice `count` RGB pictures of a folder, by seed. Raises ValueError for too few."""
+    found = prepare(find(str(folder)), size, channels="RGB").pictures
+    if len(found) < 2 * count:
+        raise ValueError(f"count {count}: {folder} has {len(found)} pictures; give half of that or less")
+    order = np.random.default_rng(seed).permutation(len(found))
+    return Sides(found[np.sort(order[:count])], found[np.sort(order[count : 2 * count])])
+
+
+def psnr(a: Bytes, b: Bytes, where: np.ndarray | None = None) -> float:
+    """Of all values together, in dB; where: the values that count. Infinite for what is equal."""
+    wrong = (a.astype(np.float64) - b.astype(np.float64)) ** 2
+    wrong = wrong if where is None else wrong[np.broadcast_to(where, wrong.shape)]
+    error = float(wrong.mean())
+    return math.inf if error == 0 else 10 * math.log10(255**2 / error)
+
+
+class Distribution(NamedTuple):
+    """Distances of a set to the others: Fréchet, and the kernel's in thousandths."""
+
+    frechet: float
+    kid: Interval
+
+    @property
+    def kernel(self) -> str:
+        """As tables show it."""
+        return f"{self.kid.value:.2f} ({self.kid.low:.2f} to {self.kid.high:.2f})"
+
+
+def distribution(made: Bytes, sides: Sides) -> Distribution:
+    """On the features of the encoder that is shipped."""
+    encoder = shipped()
+    ours, theirs = (encoder(one) for one in (made, sides.others))
+    return Distribution(frechet(ours, theirs), kernel_distance(ours, theirs).scaled(1000))
+
+
+def to_images(pictures: Bytes) -> list[Image.Image]:
+    return [Image.fromarray(np.ascontiguousarray(one.transpose(1, 2, 0))) for one in pictures]
+
+
+def to_pictures(images: Sequence[Image.Image]) -> Bytes:
+    return np.stack([np.asarray(image.convert("RGB")).transpose(2, 0, 1) for image in images])
+
+
+Way = Callable[[int], Image.Image]
+"""From the number of a picture to it restored."""
+
+
+def each(way: Way, count: int) -> Bytes:
+    return to_pictures([way(i) for i in range(count)])
+
+
+def threads(count: int | None) -> None:
+    if count is not None:
+        torch.set_num_threads(count)

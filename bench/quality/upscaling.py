@@ -1,0 +1,119 @@
+"""Super-resolution beside bicubic: `python -m bench.quality.upscaling superres FOLDER --free OTHER`.
+
+The model was trained for it, OTHER (if given) was not and does it without (MMPS); FOLDER holds photographs
+that neither saw, cut to the model's size. They are made smaller as in training and larger again. Nearness to
+the original (PSNR) favours blur: the distances to other held-out photographs (FD, KID) say whether results
+look like photographs. Consistency: the result made smaller, beside what it was made from.
+"""
+
+import argparse
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+
+import phosphene
+from bench.quality.restored import (
+    Bytes,
+    Distribution,
+    Way,
+    distribution,
+    each,
+    held_out,
+    psnr,
+    threads,
+    to_images,
+)
+from bench.side_by_side import write
+from phosphene.diffusion.measurement import downsampling
+from phosphene.families.generator import Generator
+from phosphene.pictures.pixels import to_bytes, to_values
+
+BICUBIC, TRAINED = "bicubic (Pillow)", "trained"
+
+
+def smaller(pictures: Bytes, factor: int) -> Bytes:
+    """As in training."""
+    size = pictures.shape[-1]
+    measured = downsampling(3, size, size, factor).apply(to_values(torch.from_numpy(pictures)))
+    return to_bytes(measured).numpy()
+
+
+def bicubic(images: list[Image.Image], size: int) -> Way:
+    return lambda i: images[i].resize((size, size), Image.Resampling.BICUBIC)
+
+
+def generated(generator: Generator, images: list[Image.Image], factor: int, method: str | None) -> Way:
+    def way(i: int) -> Image.Image:
+        return generator.upscale(images[i], factor=factor, method=method, seed=1, first=i)[0]
+
+    return way
+
+
+class Measured(NamedTuple):
+    """Of one way: PSNR to the original, and of the result made smaller to what it was made from, in dB."""
+
+    name: str
+    psnr: float
+    consistency: float
+    distribution: Distribution
+    seconds: float
+
+
+def measure(
+    trained: Generator, folder: Path, count: int, factor: int = 4, free: Generator | None = None
+) -> Iterator[Measured]:
+    """Each way in turn: bicubic, trained, without training if there is another model, and the originals."""
+    sides = held_out(folder, trained.size, count)
+    small = smaller(np.ascontiguousarray(sides.own), factor)
+    images = to_images(small)
+    ways: dict[str, Way] = {
+        BICUBIC: bicubic(images, trained.size),
+        TRAINED: generated(trained, images, factor, None),
+    }
+    if free is not None:
+        ways["without training, mmps"] = generated(free, images, factor, "mmps")
+    ways["the originals"] = lambda i: to_images(sides.own[i : i + 1])[0]
+    for name, way in ways.items():
+        start = time.perf_counter()
+        made = each(way, count)
+        seconds = (time.perf_counter() - start) / count
+        consistent = psnr(smaller(made, factor), small)
+        yield Measured(name, psnr(made, sides.own), consistent, distribution(made, sides), seconds)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--factor", type=int, default=4)
+    parser.add_argument("--free", help="a run that was not trained for it")
+    parser.add_argument("-n", "--count", type=int, default=200)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--threads", type=int)
+    options = parser.parse_args()
+    threads(options.threads)
+    trained = phosphene.load(options.run, options.device)
+    free = None if options.free is None else phosphene.load(options.free, options.device)
+    rows: list[list[object]] = []
+    for one in measure(trained, options.folder, options.count, options.factor, free):
+        cells = [f"{one.psnr:.2f}", f"{one.consistency:.2f}", f"{one.distribution.frechet:.3f}"]
+        rows.append([one.name, *cells, one.distribution.kernel, f"{one.seconds:.2f}"])
+        print(rows[-1], flush=True)
+    write(
+        "upscaling",
+        f"Super-resolution {options.factor}x to {trained.size} pixels: {options.folder.name}",
+        {"pictures": options.count, "factor": options.factor, "model": trained.model.fingerprint[:16]},
+        ["", "PSNR, dB", "consistency, dB", "FD", "KID x 1000", "s a picture"],
+        rows,
+        ["FD, KID: on the shipped encoder, to as many other held-out pictures. In brackets: 95% intervals."],
+        device=trained.device.type,
+    )
+
+
+if __name__ == "__main__":
+    main()
