@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from phosphene.api import adapt, compare, doctor, evaluate, make_data, report, train, tune
     from phosphene.families.adapting import merge
     from phosphene.families.asked import Asked
+    from phosphene.families.cascading import cascade
     from phosphene.families.clip import Clip
     from phosphene.families.generator import Generator
     from phosphene.families.loading import load
@@ -35,6 +36,7 @@ __all__ = [
     "Sampled",
     "__version__",
     "adapt",
+    "cascade",
     "choose_ema",
     "compare",
     "doctor",
@@ -49,6 +51,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "cascade": "phosphene.families.cascading",
     "choose_ema": "phosphene.training.lengths",
     "adapt": "phosphene.api",
     "make_data": "phosphene.api",

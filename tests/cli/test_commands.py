@@ -203,3 +203,6 @@ def test_every_knob_is_on_both_sides():
         own = names(getattr(phosphene.Generator, name)) - {"self", "how"}
         assert names(getattr(main, name)) == own | common
     assert names(main.sample) - {"run", "out", "quiet", "threads"} - of_load == of_sample
+    for name in ("inpaint", "upscale", "restore"):
+        of_question = names(getattr(phosphene.Generator, name)) - {"self", "how"} | set(NAMES) - {"watch"}
+        assert names(getattr(main, name)) - {"run", "out", "quiet", "threads"} - of_load == of_question

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 import phosphene
-from phosphene.families.cascading import together
 from phosphene.families.generator import Cascade, Generator, load_like
 from phosphene.networks.build import build
 from phosphene.networks.unet import UNetConfig
@@ -63,7 +62,9 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 def test_one_call_goes_through_all_stages(parts: list[Path], tmp_path: Path):
-    root = together(parts, tmp_path / "cascade", {"steps": [2, 4], "threshold": ["none", "dynamic"]}, [0.2])
+    root = phosphene.cascade(
+        parts, out=tmp_path / "cascade", steps=[2, 4], threshold=["none", "dynamic"], augmentation=[0.2]
+    )
     whole = phosphene.load(root)
     assert isinstance(whole, Cascade)
     made = whole.sample(2, seed=5, label=["a", "b"])
@@ -95,7 +96,7 @@ def the_way(whole: Cascade, stage: int):
 
 
 def test_a_stage_is_a_model_folder_and_may_be_replaced(parts: list[Path], tmp_path: Path):
-    root = together(parts[:2], tmp_path / "cascade")
+    root = phosphene.cascade(parts[:2], out=tmp_path / "cascade")
     before = phosphene.load(root).sample(1, label="a")
     before.save(tmp_path / "made")
     assert phosphene.load(root / "stages" / "1").size == 16
@@ -112,7 +113,7 @@ def test_a_stage_is_a_model_folder_and_may_be_replaced(parts: list[Path], tmp_pa
 def test_a_larger_picture_than_a_stage_was_made_for_is_made_of_tiles(tmp_path: Path):
     base = saved(tmp_path / "base", 16, NoTask())
     small = saved(tmp_path / "small", 16, SuperResolutionTask(factor=2))
-    root = together([base, small], tmp_path / "cascade")
+    root = phosphene.cascade([base, small], out=tmp_path / "cascade")
     assert phosphene.load(root).sample(1).values.shape == (1, 1, 32, 32)
 
 
@@ -130,7 +131,7 @@ def test_what_does_not_fit_is_refused(parts: list[Path], tmp_path: Path):
         ([base, twice], {"solver": ["dimm"]}, [], "stage 0: solver 'dimm': did you mean 'ddim'?"),
     ):
         with pytest.raises(ValueError, match=re.escape(words)):
-            together(models, tmp_path / "none", sampling, augmentation)
+            phosphene.cascade(models, out=tmp_path / "none", augmentation=augmentation, **sampling)
     assert not (tmp_path / "none").exists()
 
 
@@ -146,3 +147,11 @@ def test_the_command_line_puts_one_together_and_asks_it(
     assert (tmp_path / "out" / "sheet.png").is_file()
     said = cli("cascade", *parts[:2], "--out", tmp_path / "c")
     assert said.err.startswith("phosphene: out ")
+
+
+def test_every_knob_is_on_both_sides():
+    import inspect
+
+    from phosphene.cli.cascade import cascade
+
+    assert set(inspect.signature(cascade).parameters) == set(inspect.signature(phosphene.cascade).parameters)

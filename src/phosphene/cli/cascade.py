@@ -1,11 +1,9 @@
 """`phosphene cascade`: a base and models that make its pictures larger, as one model."""
 
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
-
-T = TypeVar("T")
 
 
 def cascade(
@@ -43,18 +41,17 @@ def cascade(
     The folder's stages are model folders like any other; each may be replaced.
     """
     from phosphene.cli import show
-    from phosphene.families.cascading import together
+    from phosphene.families import cascading
 
-    sampling = {
-        name: values
-        for name, values in {
-            "solver": solver,
-            "steps": steps,
-            "grid": grid,
-            "guidance": guidance,
-            "threshold": threshold,
-        }.items()
-        if values
-    }
-    made = together(models, out, sampling, augmentation or [], best)
+    made = cascading.cascade(
+        models,
+        out=out,
+        solver=solver or (),
+        steps=steps or (),
+        grid=grid or (),
+        guidance=guidance or (),
+        threshold=threshold or (),
+        augmentation=augmentation or (),
+        best=best,
+    )
     show.lines(f"wrote {made}", f"next: phosphene sample {made}")

@@ -33,9 +33,18 @@ def trained(outcome: "Outcome") -> None:
         ends = f"model in {outcome.folder.model}" if outcome.finished else f"to go on: train --resume {root}"
         lines(ends, f'next: phosphene search FOLDER "what to look for" --clip {root}')
     elif outcome.finished:
-        lines(f"model in {outcome.folder.model}", f"next: phosphene sample {root} -n 64")
+        lines(f"model in {outcome.folder.model}", f"next: {next_of(root)}")
     else:
         lines(f"to go on: phosphene train --resume {root}", f"to look:  phosphene sample {root} -n 64")
+
+
+def next_of(root: Path) -> str:
+    """How a finished run is asked."""
+    from phosphene.store.model import read_header
+    from phosphene.tasks.sights import sight
+
+    shows = sight(read_header(root / "model").task)
+    return f"phosphene sample {root} -n 64" if shows is None else shows.ask.replace("RUN", str(root))
 
 
 def adapted(outcome: "Outcome", model: str) -> None:

@@ -229,6 +229,10 @@ def _jobs(prepared: Prepared, made: list[Samples]) -> list[Job]:
     finder = ENCODERS[COPIES]().to(subject.generator.device)
     jobs.append(Job("copies", 2.0, lambda _: singles.copies(subject, made[0], finder)))
     jobs.append(Job("colour", 0.5, lambda _: Found(tuple(singles.drift(made[0], sets)))))
+    if subject.generator.task.sight is not None:
+        jobs.append(
+            Job("nearness to the truth", 0.1, lambda _: Found(tuple(singles.truth(subject, made[0]))))
+        )
     if answers.which(subject) is not None:
         each = 0.001 if subject.data.where == "digits" else 0.04
         jobs.append(Job("exact answers", each * options.count, lambda _: answers.answers(subject, made[0])))

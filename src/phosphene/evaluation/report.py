@@ -143,7 +143,7 @@ def pictures(known: Known) -> Section:
     if known.evaluation is None or known.made is None:
         requests = [Request(shown=one) for one in journey.examples(known.generator, known.data, 32)]
         made = known.generator.make(requests, seed=0)
-        return Section("Samples", [blocks.gallery(list(made), caption="Seed 0, not chosen", alt="sample")])
+        return Section("Samples", [blocks.gallery(made.pairs, caption="Seed 0, not chosen", alt="sample")])
     asked = known.evaluation.asked
     words = f"The first of {asked.count:,} samples of seed {asked.seed}, not chosen"
     return chapters.samples(known.made, words)

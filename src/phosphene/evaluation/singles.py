@@ -21,6 +21,7 @@ from phosphene.measures.features.encoder import Encoder
 from phosphene.measures.interval import around
 from phosphene.measures.memorisation import Memorised, memorisation, views
 from phosphene.measures.names import named
+from phosphene.measures.nearness import psnr
 
 MEASURED = 256  # pictures of each side whose losses are measured
 TRAINING = 50_000  # training pictures among which copies are searched for
@@ -229,6 +230,22 @@ def drift(samples: Samples, sets: Sets) -> Iterator[Figure]:
             seconds=time.perf_counter() - begun,
         )
         begun = time.perf_counter()
+
+
+def truth(subject: Subject, samples: Samples) -> Iterator[Figure]:
+    """How near samples are to the pictures of which parts were shown."""
+    if subject.generator.task.sight is not None:
+        begun = time.perf_counter()
+        figure = mean_of(
+            "PSNR",
+            psnr(samples.pictures, subject.like.pictures),
+            "higher",
+            "decibels, of each sample to the picture of which a part was shown",
+            psnr,
+            begun,
+            subject.like.record,
+        )
+        yield figure.model_copy(update={"samples": samples.record})
 
 
 def speed(samples: Samples, batch: int) -> Iterator[Figure]:

@@ -47,13 +47,17 @@ class Sampled(Sequence[Image.Image]):
     def __iter__(self) -> Iterator[Image.Image]:
         return iter(to_pillow(self.values))
 
+    @property
+    def pairs(self) -> list[Image.Image]:
+        """Each picture behind what it was made from; the pictures alone where that is nothing."""
+        if self.seen is None:
+            return list(self)
+        return [image for pair in zip(to_pillow(self.seen), self, strict=True) for image in pair]
+
     def sheet(self, columns: int | None = None, row_titles: Sequence[str] | None = None) -> Image.Image:
         """All on one picture, enlarged so that a person can read it; each behind what it was made from."""
-        images = list(self)
-        if self.seen is None:
-            return sheet(images, columns or columns_for(len(self)), row_titles=row_titles)
-        pairs = [image for pair in zip(to_pillow(self.seen), images, strict=True) for image in pair]
-        return sheet(pairs, 2 * (columns or columns_for(len(self))), row_titles=row_titles)
+        each = 1 if self.seen is None else 2
+        return sheet(self.pairs, each * (columns or columns_for(len(self))), row_titles=row_titles)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -11,6 +11,15 @@ from phosphene.version import __version__
 MODES = {1: "grey", 3: "RGB", 4: "RGBA"}
 
 
+ASK = {
+    "inpainting": 'inpaint("picture.png", "mask.png", seed=0{more})',
+    "super_resolution": 'upscale("picture.png", seed=0{more})',
+    "colouring": 'restore("picture.png", seed=0{more})',
+    "deblurring": 'restore("picture.png", seed=0{more})',
+    "denoising": 'restore("picture.png", seed=0{more})',
+}
+
+
 def write(header: AnyHeader, recipe: Recipe, pictures: int, weights: int) -> str:
     """Markdown. pictures: how many it learned from; weights: how many the network has."""
     if isinstance(header, ClipHeader):
@@ -28,6 +37,7 @@ def write(header: AnyHeader, recipe: Recipe, pictures: int, weights: int) -> str
         else ""
     )
     label += ', prompt="..."' if header.text else ""
+    ask = ASK.get(header.task.kind, "sample(16, seed=0{more})").format(more=label)
     return f"""---
 library_name: phosphene
 tags: [image-generation, diffusion]
@@ -44,13 +54,14 @@ Made with phosphene {origin.version} from the {pictures:,} pictures of `{origin.
 | diffusion | schedule {diffusion.schedule}, the network predicts {diffusion.prediction} |
 | training | {origin.step:,} steps, {origin.images:,} pictures seen, {origin.seconds:,.0f} s |
 | seed | {origin.seed} |
+| task | {header.task.kind.replace("_", "-")} |
 | sampling | {header.sampling.solver}, {header.sampling.steps} steps |
 | data | fingerprint `{origin.fingerprint[:16]}` |
 
 ```python
 import phosphene
 generator = phosphene.load("path/to/this/folder")
-generator.sample(16, seed=0{label})
+generator.{ask}
 ```
 
 The pictures it makes resemble those it learned from, faults and biases included; few or repeated training
