@@ -7,6 +7,7 @@ from phosphene.families import clip
 from phosphene.families.adapting import Adapters
 from phosphene.families.generator import Generator
 from phosphene.families.generator import load as load_generator
+from phosphene.store import cascade
 
 
 def load(
@@ -29,7 +30,7 @@ def load(
     that was learned on other weights of the same shape is warned of.
     Raises ValueError for what is not one, or is damaged, and for a length that it does not hold.
     """
-    if clip.is_clip(place, best):
+    if cascade.find(place) is None and clip.is_clip(place, best):
         if adapters:
             raise ValueError(f"adapters: {place} is a CLIP, of which there are none; leave them out")
         return clip.load(place, device, ema, best, text)

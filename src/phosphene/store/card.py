@@ -17,6 +17,7 @@ ASK = {
     "colouring": 'restore("picture.png", seed=0{more})',
     "deblurring": 'restore("picture.png", seed=0{more})',
     "denoising": 'restore("picture.png", seed=0{more})',
+    "editing": 'edit("picture.png", prompt="...", seed=0)',
 }
 
 
