@@ -13,6 +13,13 @@ from phosphene.recipes.presets import RECIPES
 from phosphene.recipes.settings import Recipe, changed, from_toml, parse_assignment, to_toml
 from phosphene.recipes.tasks import InpaintingTask, SuperResolutionTask
 from phosphene.store.model import load, read_header
+from phosphene.training.board import Board
+from phosphene.training.folder import RunFolder
+from phosphene.training.measurement import Measurement
+from phosphene.training.measuring import SAMPLES
+from phosphene.training.share import HELD_OUT
+from phosphene.training.train import Watcher, build, prepare_data
+from phosphene.training.workers import Workers
 from tests.conftest import SMALL, Said
 
 MORE = (
@@ -57,9 +64,16 @@ def test_a_run_is_measured_on_held_out_pictures_and_asked(
 ):
     header = read_header(inpainting / "model")
     assert header.task == InpaintingTask()
-    lines = [json.loads(line) for line in (inpainting / "log" / "metrics.jsonl").read_text().splitlines()]
+    folder = RunFolder(inpainting)
+    recipe = folder.read_recipe()
+    trainer = build(recipe, prepare_data(recipe, Watcher()), torch.device("cpu"), Workers())
+    trainer.elapsed = 1.0
+    measurement = Measurement(trainer, folder, Board(None))
+    assert set(measurement.beside.tolist()) <= set(trainer.held_out.tolist())
+    assert {*measurement.pieces((SAMPLES, HELD_OUT), {})} >= {"sampling", "kernel distance", HELD_OUT}
+    lines = [json.loads(line) for line in folder.metrics.read_text().splitlines()]
     assert any("held_out_loss" in line for line in lines)
-    assert any("kernel distance" in line.get("measuring_by_kind", {}) for line in lines)
+    assert any("measured" in line for line in lines)
     with Image.open(next((inpainting / "samples").iterdir())) as page:
         assert page.width > page.height / 2
     Image.new("L", (20, 16), 100).save(tmp_path / "image.png")
@@ -77,6 +91,7 @@ def test_a_run_is_measured_on_held_out_pictures_and_asked(
     )
 
 
+@pytest.mark.slow
 def test_a_run_is_evaluated_and_reported(inpainting: Path):
     found = phosphene.evaluate(
         inpainting, count=40, encoders=["dct-bands"], steps=2, likelihood=4, flow=0, progress=False
@@ -105,7 +120,7 @@ def test_the_network_grows_by_what_is_shown(inpainting: Path, tmp_path: Path):
 
 def test_super_resolution_resumes_to_the_same_weights(tmp_path: Path):
     whole, part = tmp_path / "whole", tmp_path / "part"
-    settings = TINY | {"task.kind": "super_resolution", "task.factor": 2, "training.measure_share": 0.0}
+    settings = TINY | {"task.kind": "super_resolution", "task.factor": 2}
     phosphene.train("digits", out=whole, settings=settings, images=32 * 8, progress=False)
     phosphene.train("digits", out=part, settings=settings, images=32 * 3, progress=False)
     phosphene.train(resume=part, images=32 * 8, progress=False)
