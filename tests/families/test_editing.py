@@ -15,7 +15,7 @@ from phosphene.families.generator import Generator
 from phosphene.families.like import read as read_like
 from phosphene.networks.unet import UNetConfig
 from phosphene.pictures.pixels import to_values
-from phosphene.recipes.settings import DiffusionSettings, SamplingSettings
+from phosphene.recipes.settings import DiffusionSettings, SamplingSettings, ScheduleName
 from phosphene.recipes.tasks import ColouringTask, EditingTask, TaskSettings
 from phosphene.store.model import Header, Model
 from tests.families.test_generator import MEAN, SD, Noise, generator
@@ -25,7 +25,7 @@ Y = float(to_values(torch.tensor(BYTE, dtype=torch.uint8)))
 IMAGE = Image.new("L", (4, 4), BYTE)
 
 
-def gaussian(schedule: str = "flow") -> Generator:
+def gaussian(schedule: ScheduleName = "flow") -> Generator:
     return generator(Noise(schedule), DiffusionSettings(schedule=schedule, prediction="eps"))
 
 

@@ -3,9 +3,10 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from phosphene.diffusion.condition import Condition
-from phosphene.networks.blocks import Layer, UpStage
+from phosphene.networks.blocks import DownStage, Layer, UpStage
 from phosphene.networks.unet import UNet, UNetConfig, smallest_multiple
 
 from .perturbed import normal, perturbed, question
@@ -159,14 +160,19 @@ def test_a_head_must_divide_only_widths_that_attend() -> None:
     UNetConfig(1, 1, widths=(16, 10), attention=(True, False), head_width=8, middle_attention=False)
 
 
+def layers(stage: nn.Module) -> int:
+    assert isinstance(stage, DownStage | UpStage)
+    return len(stage.layers)
+
+
 def test_more_layers_at_low_resolution_and_scaled_skips():
     """Imagen's efficient U-Net: no layers at full size on the way down, and one number a level elsewhere."""
     config = UNetConfig(
         1, 1, widths=(8, 8, 16), attention=(False, False, True), blocks=(0, 1, 3), head_width=8
     )
     network = UNet(config)
-    assert [len(stage.layers) for stage in network.down] == [0, 1, 3]
-    assert [len(stage.layers) for stage in network.up] == [4, 2, 1]
+    assert [layers(stage) for stage in network.down] == [0, 1, 3]
+    assert [layers(stage) for stage in network.up] == [4, 2, 1]
     same = UNet(UNetConfig(1, 1, widths=(8, 16), attention=(False, True), blocks=(2, 2), head_width=8))
     plain = UNet(UNetConfig(1, 1, widths=(8, 16), attention=(False, True), blocks=2, head_width=8))
     assert {k: v.shape for k, v in same.state_dict().items()} == {

@@ -57,7 +57,9 @@ def test_a_request_of_what_training_drew_is_the_same_condition(settings: TaskSet
     trained = task.training(rows, x0, KEY, 0).picture
     assert trained is not None
     assert trained.shape == (6, extra(settings, 3), 16, 16)
-    assert torch.equal(trained, task.known(rows, KEY).picture)
+    known = task.known(rows, KEY).picture
+    assert known is not None
+    assert torch.equal(trained, known)
     drawn = shows.draw(x0, KEY, 0)
     for i in range(6):
         shown = drawn.shown()[i]
@@ -65,6 +67,7 @@ def test_a_request_of_what_training_drew_is_the_same_condition(settings: TaskSet
         level = 0.0 if drawn.level is None else float(drawn.level[i])
         request = Request(shown=Shown(filed, shown.mask, level))
         asked = task.asked([request], keys(7, [100 + i])).picture
+        assert asked is not None
         assert torch.equal(asked, trained[i : i + 1])
 
 

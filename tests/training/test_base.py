@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -218,7 +218,7 @@ def test_a_picture_says_its_adapters_and_is_made_again(base: Path, adapter: Path
 
     made = load(base, adapters={adapter: 0.5}).sample(1, steps=3, label=3)
     *_, png = made.save(tmp_path / "out")
-    (said,) = read_settings(png)["adapters"]
+    (said,) = cast("list[dict[str, Any]]", read_settings(png)["adapters"])
     assert (said["place"], said["weight"]) == (str(adapter / "model"), 0.5)
     again = load_like(png)
     assert torch.equal(again.sample(like=png).values, made.values)

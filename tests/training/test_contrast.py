@@ -54,6 +54,7 @@ def test_it_tells_colours_apart(run: Path, place: Place):
     clip = phosphene.load(run, "cpu")
     assert isinstance(clip, Clip)
     data = clip.opened(place.data)
+    assert data.captions is not None
     for name in ("red", "green", "blue"):
         found = clip.search(place.data, f"a {name} square", n=10)
         assert all(data.captions[data.names.index(one.name)][0] == f"a {name} square" for one in found)

@@ -1,11 +1,15 @@
 """`phosphene inpaint`, `upscale`, `restore` and `edit`: pictures made from a picture."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from phosphene.cli.asking import RUN, Asking, asking, in_turn
+
+if TYPE_CHECKING:
+    from phosphene.families.options import Options
+    from phosphene.families.sampled import Sampled
 
 Image = Annotated[Path, typer.Option(help="The picture.", show_default=False)]
 Count = Annotated[int, typer.Option("-n", help="How many.")]
@@ -169,17 +173,17 @@ def edit(
 ) -> None:
     """Change a picture: by an instruction, or towards a description."""
     model = asked.load(run)
-    asked.make(
-        model,
-        n,
-        lambda how: model.edit(
+
+    def edited(how: "Options") -> "Sampled":
+        how["image_guidance"] = in_turn(image_guidance, n)
+        return model.edit(
             image,
             n=n,
             label=in_turn(label, n),
             prompt=in_turn(prompt, n),
             negative=in_turn(negative, n),
             strength=strength,
-            image_guidance=in_turn(image_guidance, n),
             **how,
-        ),
-    )
+        )
+
+    asked.make(model, n, edited)

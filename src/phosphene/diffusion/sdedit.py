@@ -16,7 +16,7 @@ from torch import Tensor
 
 from phosphene.diffusion import noise as draw
 from phosphene.diffusion.level import Level
-from phosphene.diffusion.noise import Key
+from phosphene.diffusion.noise import Between, Key
 from phosphene.diffusion.plan import Plan
 from phosphene.diffusion.schedule import Schedule
 
@@ -39,7 +39,9 @@ def begun(schedule: Schedule, grid: Level, strength: float) -> Level:
     return Level(*(torch.cat([a[None], b[nearest + 1 :]]) for a, b in zip(start, grid, strict=True)))
 
 
-def noised(plan: Plan, key: Key, picture: Float[Tensor, "b c *shape"]) -> Float[Tensor, "b c *shape"]:
+def noised(
+    plan: Plan, key: Key | Between, picture: Float[Tensor, "b c *shape"]
+) -> Float[Tensor, "b c *shape"]:
     """The pictures at the first level of a plan, with the noise that plain sampling begins with."""
     level = plan.level.rows(torch.zeros(len(picture), dtype=torch.int64, device=plan.level.alpha.device))
     eps = draw.normal(key, 0, tuple(picture.shape[1:]))

@@ -21,6 +21,7 @@ from phosphene.pages import blocks
 from phosphene.pages.page import Section, page
 from phosphene.pictures.pixels import WORDS
 from phosphene.recipes.settings import Recipe
+from phosphene.tasks.request import Request
 from phosphene.training.folder import RunFolder
 from phosphene.training.metrics import read as read_log
 from phosphene.version import __version__

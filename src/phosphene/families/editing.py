@@ -11,7 +11,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from phosphene.diffusion.noise import Key
+from phosphene.diffusion.noise import Between, Key
 from phosphene.diffusion.plan import Plan
 from phosphene.diffusion.schedule import Schedule
 from phosphene.diffusion.sdedit import noised
@@ -47,7 +47,7 @@ class Noised(Around):
         return asked.plan(schedule, self.strength)
 
     def begin(
-        self, plan: Plan, key: Key, rows: Sequence[Row], shape: tuple[int, int, int]
+        self, plan: Plan, key: Key | Between, rows: Sequence[Row], shape: tuple[int, int, int]
     ) -> Float[Tensor, "b c h w"] | tuple[int, int, int]:
         """At strength 1 as plain sampling begins, whatever the schedule leaves of a picture."""
         if self.strength == 1:

@@ -95,14 +95,14 @@ class Generator(Ready):
         if ranking is not None:
             wishes, numbers = ranking.each(wishes), ranking.numbers(numbers)
             how["first"] = numbers[0]
-            if isinstance(how.get("guidance"), Sequence):
-                how["guidance"] = ranking.each(each("guidance", how["guidance"], n))
+            if isinstance(scales := how.get("guidance"), Sequence):
+                how["guidance"] = ranking.each(each("guidance", scales, n))
         if clip is not None:
             said = texts if ranking is None else ranking.each(texts)
             around = guided.guided(clip, clip_strength, numbers, said, around, str(self.device))
         elif clip_strength is not None:
             raise ValueError(f"clip_strength {clip_strength}: of a CLIP that guides; give clip too")
-        requests = [Request(*wish) for wish in wishes]
+        requests = [Request(one, words, away) for one, words, away in wishes]
         making = asking(self, requests, around, asked, how)
         if remade is not None and making.weaker is not None and making.weaker.fingerprint != remade:
             raise ValueError(f"like {like}: made with another weaker model than {making.weaker.named} is now")

@@ -1,6 +1,7 @@
 """Pictures that a user gives a model: opened safely, and brought to its kind. Errors name the argument."""
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -8,7 +9,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from phosphene.pictures.fitting import common_mode, fit, to_mode
+from phosphene.pictures.fitting import Mode, common_mode, fit, to_mode
 from phosphene.pictures.opening import PictureError, open_picture
 from phosphene.pictures.pixels import MODES, from_pillow
 
@@ -32,7 +33,7 @@ def opened(field: str, given: Given) -> Image.Image:
 
 def picture(field: str, given: Given, channels: int) -> Image.Image:
     """A picture in a model's mode. Raises ValueError for one that has more than the model makes."""
-    image, mode = opened(field, given), MODES[channels]
+    image, mode = opened(field, given), cast("Mode", MODES[channels])
     own = common_mode([image.mode])
     if common_mode([image.mode, mode]) != mode:
         raise ValueError(

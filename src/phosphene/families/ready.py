@@ -57,7 +57,7 @@ class Ready:
         known("precision", precision, get_args(PrecisionName))
         adapters = adapters or {}
         if (own := find_adapter(place, best)) is not None:
-            place, best, adapters = base_of(own), False, {own: 1.0, **adapters}
+            place, best, adapters = base_of(own), False, {own: 1.0, **dict(adapters.items())}
         folder = find_model(place, best)
         there = None if text is None else str(text)
         found = cls(adapted(read(folder, ema), adapters), folder, choose_device(device), precision, there)

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from phosphene.diffusion.denoiser import Denoise
-from phosphene.diffusion.noise import Key
+from phosphene.diffusion.noise import Between, Key
 from phosphene.diffusion.plan import Plan
 from phosphene.diffusion.resize import Resize
 from phosphene.diffusion.restoration import put_in
@@ -62,7 +62,7 @@ class Consistent(Trained):
     exact: bool = True
 
     def begin(
-        self, plan: Plan, key: Key, rows: Sequence[Row], shape: tuple[int, int, int]
+        self, plan: Plan, key: Key | Between, rows: Sequence[Row], shape: tuple[int, int, int]
     ) -> tuple[int, int, int]:
         height, width = _seen(rows).picture.shape[2:]
         return shape[0], height * self.factor, width * self.factor

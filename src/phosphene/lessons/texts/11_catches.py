@@ -116,7 +116,7 @@ against other real digits, against blurred ones, against too few different ones,
 what was trained on. Each figure stands beside what real pictures reach."""
 
 # %%
-pictures = prepare(find("digits")).pictures[:, 0].astype(np.float64)
+pictures = np.asarray(prepare(find("digits")).pictures)[:, 0].astype(np.float64)
 order = np.random.default_rng(0).permutation(len(pictures))
 training, held_out, fresh = (pictures[order[i * 500 : (i + 1) * 500]] for i in range(3))
 blurred = gaussian_filter(fresh, (0, blur, blur)) if blur else fresh

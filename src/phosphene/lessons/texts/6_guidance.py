@@ -99,12 +99,9 @@ classifier of clean pictures would have nothing to say of noisy ones."""
 
 # %%
 draw = torch.Generator().manual_seed(0)
-tell = torch.nn.Sequential(torch.nn.Linear(4, 64), torch.nn.SiLU(), torch.nn.Linear(64, 2))
 with torch.random.fork_rng():
     torch.manual_seed(0)
-    for layer in (tell[0], tell[2]):
-        layer.reset_parameters()
-tell = tell.double()
+    tell = torch.nn.Sequential(torch.nn.Linear(4, 64), torch.nn.SiLU(), torch.nn.Linear(64, 2)).double()
 
 
 def logits(x, level):
