@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from phosphene.diffusion.denoiser import Denoise
+from phosphene.diffusion.measurement import Measurement
 from phosphene.diffusion.noise import Between, Key
 from phosphene.diffusion.plan import Plan
 from phosphene.diffusion.resize import Resize
@@ -25,6 +26,8 @@ from phosphene.families.ready import Ready
 from phosphene.families.rows import Row
 from phosphene.recipes.tasks import InpaintingTask, NoTask, SuperResolutionTask
 from phosphene.tasks.sight import Seen, together
+
+ROUNDS = 30  # of projections, where what is made lies outside [-1, 1]
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,20 @@ class Consistent(Trained):
         there = made[..., : height * self.factor, : width * self.factor]
         if not self.exact:
             return there
-        return put_in(there, Resize(self.factor), y[..., :height, :width])
+        return projected(there, Resize(self.factor), y[..., :height, :width])
+
+
+def projected(
+    made: Float[Tensor, "b c h w"], measurement: Measurement, y: Float[Tensor, "b c h2 w2"]
+) -> Float[Tensor, "b c h w"]:
+    """Pictures in [-1, 1], as files hold them, that measure y: projections onto either in turn, which end in
+    both where both meet (von Neumann 1933)."""
+    for _ in range(ROUNDS):
+        made = put_in(made, measurement, y)
+        if float(made.abs().max()) <= 1:
+            break
+        made = made.clamp(-1, 1)
+    return made
 
 
 def _seen(rows: Sequence[Row]) -> Seen:
