@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch.nn import functional
 
 from phosphene.diffusion.condition import Condition
 from phosphene.networks.build import Config, build
+from phosphene.networks.layers import ConvHalf
 from phosphene.networks.lora import Adapted, Factors, LowRank, changed, matrices
 from phosphene.networks.transformer import TransformerConfig
 from phosphene.networks.unet import UNetConfig
@@ -40,12 +42,17 @@ def beside(network: nn.Module, factors: dict[str, Factors], scale: float) -> Ite
     channels and a 1x1 one back."""
 
     def hook(layer: nn.Linear | nn.Conv2d, pair: Factors):
-        def more(_: nn.Module, inputs: tuple[Tensor, ...], answer: Tensor) -> Tensor:
+        def more(_: nn.Module, inputs: tuple[Tensor, ...], options: dict[str, Any], answer: Tensor) -> Tensor:
+            x = inputs[0]
             if isinstance(layer, nn.Linear):
-                return answer + scale * (inputs[0] @ pair.a.T) @ pair.b.T
+                return answer + scale * (x @ pair.a.T) @ pair.b.T
             assert not isinstance(layer.padding, str)
-            a = pair.a.view(-1, *layer.weight.shape[1:])
-            low = functional.conv2d(inputs[0], a, None, layer.stride, layer.padding)
+            a, border = pair.a.view(-1, *layer.weight.shape[1:]), layer.padding
+            if options.get("twice"):
+                x = functional.interpolate(x, scale_factor=2, mode="nearest")
+            if isinstance(layer, ConvHalf) and layer.below:
+                x, border = functional.pad(x, (0, 1, 0, 1)), (0, 0)
+            low = functional.conv2d(x, a, None, layer.stride, border)
             return answer + scale * functional.conv2d(low, pair.b[:, :, None, None])
 
         return more
@@ -53,7 +60,7 @@ def beside(network: nn.Module, factors: dict[str, Factors], scale: float) -> Ite
     with ExitStack() as stack:
         for name, layer in network.named_modules():
             if isinstance(layer, nn.Linear | nn.Conv2d):
-                handle = layer.register_forward_hook(hook(layer, factors[f"{name}.weight"]))
+                handle = layer.register_forward_hook(hook(layer, factors[f"{name}.weight"]), with_kwargs=True)
                 stack.callback(handle.remove)
         yield
 

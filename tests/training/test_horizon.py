@@ -16,6 +16,7 @@ from phosphene.recipes.settings import Recipe, changed, parse_assignment
 from phosphene.training import train
 from phosphene.training.folder import create
 from phosphene.training.horizon import Horizon
+from phosphene.training.measurement import Measurement
 from phosphene.training.measuring import Parts, Pieces, Seconds
 from phosphene.training.share import Share
 from phosphene.training.train import Outcome, Watcher, build, fit
@@ -70,19 +71,18 @@ def spend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
             kept[trainer.step] = json.loads(json.dumps(trainer.facts()))
             clock.now += saves
 
-        class Fake:
+        class Fake(Measurement):
             """A measurement whose pieces only take time."""
 
-            def __init__(self, *_: object) -> None: ...
+            asked = (0, 0)
+
+            def __init__(self, *_: object) -> None:
+                self.count = 0
 
             def pieces(self, parts: Parts, took: Seconds) -> Pieces:
                 for number, seconds in enumerate(measures):
                     yield f"piece {number}"
                     clock.now += seconds
-
-            def close(self) -> None: ...
-
-            def summary(self) -> None: ...
 
         monkeypatch.setattr(train, "save", save)
         monkeypatch.setattr(train, "Measurement", Fake)

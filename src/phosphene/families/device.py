@@ -47,11 +47,11 @@ def computing_in(precision: str, device: torch.device) -> Iterator[None]:
 
 def in_halves(network: N, precision: str) -> N:
     """A network that is only asked, with the weights of products and convolutions rounded once instead of at
-    every call; norms and embeddings of time stay in float32. It is to be called `computing_in` the same."""
+    every call; norms and biases stay in float32. It is to be called `computing_in` the same."""
     if precision in DTYPES:
         for module in network.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
-                module.to(DTYPES[precision])
+                module.weight.data = module.weight.data.to(DTYPES[precision])
     return network
 
 

@@ -33,7 +33,8 @@ def from_dict(kind: type[C], values: Mapping[str, Any]) -> C:
         first = error.errors()[0]
         if "ctx" in first and isinstance(first["ctx"].get("error"), ValueError):
             raise first["ctx"]["error"] from None
-        where = ".".join(str(part) for part in first["loc"])
+        # Of a field that takes several types, pydantic also says which of them was tried.
+        where = ".".join(str(part) for i, part in enumerate(first["loc"]) if not i or isinstance(part, int))
         raise ValueError(f"{where}: {first['msg']}, not {json.dumps(first['input'])}") from None
 
 

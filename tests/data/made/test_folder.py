@@ -32,7 +32,7 @@ def plain(order: Order) -> Making:
 
 @pytest.fixture
 def registry(monkeypatch: pytest.MonkeyPatch) -> dict[str, Made]:
-    made = {"plain": Made("plain colours", 6, 8, plain)}
+    made = {"plain": Made("plain colours", 6, 8, plain), "pairs": Made("pairs", 6, 8, plain, edits=plain)}
     monkeypatch.setattr(sets, "MADE", made)
     return made
 
@@ -116,14 +116,14 @@ def test_what_stops_it_leaves_nothing(registry, tmp_path):
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ({"name": "plains"}, "data 'plains': sets that can be made are plain"),
+        ({"name": "plains"}, "data 'plains': sets that can be made are plain, pairs"),
         ({"count": 0}, "count 0: give at least 1 picture"),
         ({"size": 0}, "size 0 of plain: give 8 to 512 pixels"),
         ({"size": 513}, "size 513 of plain: give 8 to 512 pixels"),
         ({"seed": -1}, "seed -1: give at least 0 and below 2^63"),
         ({"held_out": 1.0}, "held_out 1.0: give a share of at least 0 and below 1"),
         ({"held_out": float("nan")}, "held_out nan: give a share of at least 0 and below 1"),
-        ({"edits": True}, "edits of plain: only shapes and faces have them"),
+        ({"edits": True}, "edits of plain: only pairs have them"),
     ],
 )
 def test_what_cannot_be_made_is_said_in_one_line(registry, tmp_path, asked, words):
