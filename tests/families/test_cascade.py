@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -130,8 +131,9 @@ def test_what_does_not_fit_is_refused(parts: list[Path], tmp_path: Path):
         ([base, twice], {"steps": [1, 2, 3]}, [], "steps: 3 values for 2 stages"),
         ([base, twice], {"solver": ["dimm"]}, [], "stage 0: solver 'dimm': did you mean 'ddim'?"),
     ):
+        said: dict[str, Any] = sampling
         with pytest.raises(ValueError, match=re.escape(words)):
-            phosphene.cascade(models, out=tmp_path / "none", augmentation=augmentation, **sampling)
+            phosphene.cascade(models, out=tmp_path / "none", augmentation=augmentation, **said)
     assert not (tmp_path / "none").exists()
 
 

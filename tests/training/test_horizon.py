@@ -74,7 +74,9 @@ def spend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         class Fake(Measurement):
             """A measurement whose pieces only take time."""
 
-            asked = (0, 0)
+            @property
+            def asked(self) -> tuple[int, int]:
+                return 0, 0
 
             def __init__(self, *_: object) -> None:
                 self.count = 0
