@@ -63,6 +63,12 @@ def test_a_full_disk_is_one_line_and_leaves_what_was_there(save: Callable, tmp_p
     assert [path.name for path in tmp_path.iterdir()] == [folder.name]
 
 
+def test_whoever_reads_other_files_reads_it(tmp_path: Path):
+    write_tensors(tmp_path / "a.safetensors", {"a": torch.zeros(1)})
+    (tmp_path / "b").write_text("")
+    assert (tmp_path / "a.safetensors").stat().st_mode == (tmp_path / "b").stat().st_mode
+
+
 def test_tied_weights_and_any_layout_are_written(tmp_path: Path):
     x = torch.arange(6.0).reshape(2, 3)
     write_tensors(tmp_path / "t", {"x": x, "again": x, "turned": x.T})

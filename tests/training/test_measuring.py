@@ -200,7 +200,7 @@ def test_how_many_pictures_suit_a_run():
     """Steps of 32 in 0.096 s ask the network for a picture in 1 ms, 8 ms in 8 solver steps. Twelve looks
     at n pictures in half of 5% of T seconds: 12 n 0.008 = 0.025 T; one look: n 0.008 = 0.025 T."""
     data = prepare(find("digits"))
-    few = ((1.0, 16), (10.0, 16), (10.3, 32), (20.4, 32), (20.5, 64))
+    few = ((1.0, 20), (10.0, 20), (10.3, 32), (20.4, 32), (20.5, 64))
     for seconds, pictures in (*few, (490.0, 64), (492.0, 128), (1966.0, 256), (1e9, MOST)):
         wanted = recipe("training.measure_share=0.05", f"training.budget={seconds}", images=None)
         wanted = changed(wanted, {"data.size": 8, "training.measure_pictures": None})

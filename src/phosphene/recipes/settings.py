@@ -94,7 +94,7 @@ class TrainingSettings(Settings):
     first is shipped. checkpoint: seconds between checkpoints.
 
     measure_share: of the time, at most, that measuring the run may take; 0 measures nothing. validate_every:
-    seconds at least between two measurements. measure_pictures: how many are made for one, 16 to 512 by the
+    seconds at least between two measurements. measure_pictures: how many are made for one, 20 to 512 by the
     length of the run if None; measure_steps: in how many solver steps. stop: end the run early when
     memorisation begins, or never.
     """
@@ -119,7 +119,7 @@ class TrainingSettings(Settings):
     checkpoint: Positive = 300.0
     measure_share: Share = 0.05
     validate_every: Positive = 10.0
-    measure_pictures: Annotated[int, Field(ge=16)] | None = None
+    measure_pictures: Annotated[int, Field(ge=20)] | None = None
     measure_steps: Count = 8
     stop: Literal["never", "memorisation"] = "never"
 

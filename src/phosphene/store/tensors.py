@@ -24,8 +24,11 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
         apart[name] = tensor.detach().clone() if place in seen else tensor.detach()
         apart[name] = apart[name].contiguous()
         seen.add(place)
+    path.touch()  # as readable as other files of this user: safetensors' own are for nobody else
+    mode = path.stat().st_mode
     try:
         save_file(apart, path, metadata={"format": "pt"})
+        path.chmod(mode)
     except SafetensorError as error:
         # safetensors tells what the system said only inside its text.
         said = re.search(r"os error (\d+)", str(error))

@@ -49,7 +49,7 @@ REAL = 512  # training pictures, and held-out ones, whose features are compared 
 SEARCHED = 10_000  # training pictures among which copies are looked for
 SMALL = 16  # pixels a side at which they are looked for
 SHOWN = 64  # pictures of a sheet
-FEWEST, USUAL, MOST = 16, 64, 512  # pictures that are made for a measurement
+FEWEST, USUAL, MOST = 20, 64, 512  # pictures that are made for a measurement; diversity needs 20
 LOOKS = 12  # that a run should have with more than the usual number
 NAMED = 3  # training pictures that are named when they were copied
 SOLVER = "dpmpp_2m"
@@ -303,7 +303,7 @@ def suited(trainer: Trainer) -> int:
             while share.pictures * 2 * LOOKS <= min(most, MOST * LOOKS):
                 share.pictures *= 2
             while share.pictures > max(most, FEWEST):
-                share.pictures //= 2
+                share.pictures = max(share.pictures // 2, FEWEST)
     return share.pictures
 
 
