@@ -67,7 +67,7 @@ SHAPES = Planned(
 )
 FACES = Planned(
     "faces",
-    20_000,
+    40_000,
     "cartoon faces, 64 pixels, from captions",
     "Apache-2.0; it learned from Avataaars by Pablo Stanley, free for personal and commercial use",
     'phosphene sample faces --prompt "a smiling person with red curly hair and glasses"',

@@ -85,6 +85,9 @@ class Trainer(Generic[F]):
             self.workers.rank,
             self.workers.world,
         )
+        self.precision = choose_precision(
+            settings.precision, self.device, narrowest(self.config), training=True
+        )
         self.optimizers = optimizer.build(
             self.network,
             learning_rate=settings.learning_rate,
@@ -92,11 +95,10 @@ class Trainer(Generic[F]):
             betas=(settings.beta1, settings.beta2),
             muon=settings.optimizer == "muon",
             outer=outer(self.network),
+            # Singular values end between 0.7 and 1.2 in either; fp16 would overflow on the way.
+            dtype=torch.bfloat16 if self.precision.name == "bf16" else torch.float32,
         )
         self.averages = Averages(self.network, settings.ema)
-        self.precision = choose_precision(
-            settings.precision, self.device, narrowest(self.config), training=True
-        )
         self.scale = scale.for_precision(self.precision.name)
         total = None if settings.images is None else math.ceil(settings.images / settings.batch)
         self.horizon = Horizon(
