@@ -8,25 +8,28 @@ was trained on its train/. Prompts are captions of its other sides, which no pic
     withheld        combinations that training never showed, in words like those of training
 
 Shapes are judged by the exact oracle (everything that is said, and each aspect), faces by the shipped reader
-of attributes (each that is claimed), beside what the judge makes of the real pictures. With --candidates 4,
-how often at least one of four is right: what re-ranking could reach at most, with a judge that never errs.
+of attributes (each that is claimed), beside what the judge makes of the real pictures. With --candidates 4
+--ranker CLIP, how often the one of four that the CLIP puts first is right, which is `--best-of 4`; and how
+often at least one is: what ranking could reach at most, with a judge that never errs.
 """
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 from PIL import Image
 
 import phosphene
 from bench.side_by_side import write
 from phosphene.data.made.folder import read_made
 from phosphene.evaluation.told import ALL, JUDGES
+from phosphene.families import clip
+from phosphene.families.clip import Clip
 from phosphene.families.generator import Generator
 from phosphene.measures.interval import Interval, share
 from phosphene.pictures.pixels import to_bytes
@@ -41,15 +44,16 @@ class Asked(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """Shares of pictures: right in everything that was asked, in each aspect; one of the candidates right;
-    what the judge makes of real ones."""
+    """Shares of pictures: right in everything that was asked, in each aspect; what the judge makes of real
+    ones; of several candidates the one that was ranked first right, at least one right."""
 
     kind: str
     of: int
     right: Interval
     aspects: Mapping[str, float]
-    any_right: Interval
     real: Interval
+    ranked: Interval | None
+    any_right: Interval | None
 
     @property
     def mean(self) -> float:
@@ -86,7 +90,13 @@ def pictures(place: Path, rows: list[dict[str, Any]], size: int) -> UInt8[np.nda
 
 
 def measure(
-    generator: Generator, folder: Path, count: int, seed: int = 1, candidates: int = 1, **how: Any
+    generator: Generator,
+    folder: Path,
+    count: int,
+    seed: int = 1,
+    candidates: int = 1,
+    ranker: Clip | None = None,
+    **how: Any,
 ) -> Iterator[Measured]:
     """Each kind of prompt in turn. how: of `Generator.sample`. ValueError for a set without a judge."""
     name = str((read_made(folder) or {}).get("set"))
@@ -94,26 +104,36 @@ def measure(
         raise ValueError(f"{folder}: not a set that is judged ({', '.join(JUDGES)})")
     judge = JUDGES[name]
     for one in asked(folder, count, generator.size):
-        found, any_right = dict[str, list[bool]](), [False] * len(one.prompts)
+        of, first, right, alike = len(one.prompts), dict[str, list[bool]](), [], []
         for k in range(candidates):
-            first = k * len(one.prompts)
-            made = generator.sample(len(one.prompts), prompt=one.prompts, seed=seed, first=first, **how)
+            made = generator.sample(of, prompt=one.prompts, seed=seed, first=k * of, **how)
             judged = judge(to_bytes(made.values).numpy(), one.prompts)
-            found = found or dict(judged)
-            any_right = [a or b for a, b in zip(any_right, judged[ALL], strict=True)]
-        real = judge(one.real, one.prompts)[ALL]
+            first = first or dict(judged)
+            right.append(judged[ALL])
+            if ranker is not None:
+                alike.append(ranker.score(made.values, one.prompts))
+        rights, several = np.array(right), candidates > 1  # a row is a candidate
+        best = np.argmax(alike, axis=0) if alike else None
         yield Measured(
             one.kind,
-            len(found[ALL]),
-            share(sum(found[ALL]), len(found[ALL])),
-            {aspect: mean(map(float, right)) for aspect, right in found.items() if aspect != ALL},
-            share(sum(any_right), len(any_right)),
-            share(sum(real), len(real)),
+            of,
+            among(rights[0]),
+            {aspect: mean(map(float, each)) for aspect, each in first.items() if aspect != ALL},
+            among(judge(one.real, one.prompts)[ALL]),
+            among(rights[best, np.arange(of)]) if several and best is not None else None,
+            among(np.logical_or.reduce(rights)) if several else None,
         )
 
 
-def shown(found: Interval) -> str:
+def among(right: Sequence[bool] | Bool[np.ndarray, " n"]) -> Interval:
+    """The share of those that are right."""
+    return share(int(sum(right)), len(right))
+
+
+def shown(found: Interval | None) -> str:
     """A share with its interval of 95%, in percent."""
+    if found is None:
+        return "-"
     return f"{100 * found.value:.1f} ({100 * found.low:.1f} to {100 * found.high:.1f})"
 
 
@@ -124,22 +144,26 @@ def main() -> None:
     parser.add_argument("-n", "--count", type=int, default=500, help="prompts of a kind")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--candidates", type=int, default=1)
+    parser.add_argument("--ranker", help="a CLIP that chooses among the candidates")
     parser.add_argument("--guidance", type=float)
     parser.add_argument("--steps", type=int)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()
     generator = phosphene.load(options.run, options.device)
+    ranker = None if options.ranker is None else clip.load(options.ranker, options.device)
     how = {"guidance": options.guidance, "steps": options.steps, "batch": options.batch}
     rows, aspects = list[list[object]](), list[str]()
-    for one in measure(generator, options.set, options.count, options.seed, options.candidates, **how):
+    asking = (options.count, options.seed, options.candidates, ranker)
+    for one in measure(generator, options.set, *asking, **how):
         rows.append(
             [
                 one.kind,
                 one.of,
                 shown(one.right),
                 f"{100 * one.mean:.1f}",
-                shown(one.any_right) if options.candidates > 1 else "-",
+                shown(one.ranked),
+                shown(one.any_right),
                 shown(one.real),
             ]
         )
@@ -157,12 +181,14 @@ def main() -> None:
             "steps": options.steps or defaults.steps,
             "solver": defaults.solver,
             "model": generator.model.fingerprint[:16],
+            "ranker": "none" if ranker is None else ranker.fingerprint[:16],
         },
         [
             "prompts",
             "pictures",
             "all right, %",
             "mean over aspects, %",
+            f"best of {options.candidates} by the CLIP, %",
             f"one of {options.candidates}, %",
             "real pictures, %",
         ],
