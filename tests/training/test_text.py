@@ -16,6 +16,7 @@ from phosphene.data.sources import find as find_pictures
 from phosphene.recipes.presets import RECIPES
 from phosphene.recipes.settings import changed, parse_assignment
 from phosphene.store.text_encoder import TextEncoder
+from phosphene.store.text_encoder import find as find_encoder
 from phosphene.tasks.request import Request
 from phosphene.training import checkpoint, text
 from phosphene.training.folder import RunFolder
@@ -184,6 +185,24 @@ def test_progress_of_encoding_is_told(place: Place, monkeypatch: pytest.MonkeyPa
     recipe = changed(RECIPES["flow"], {"data.source": str(place.data), "data.text": str(place.encoder)})
     text.captioned(recipe, prepare(find_pictures(place.data)), CPU, Told().encoding)
     assert told == [(6, 6)]
+
+
+def test_captions_whose_ends_are_cut_off_are_counted(place: Place, tmp_path: Path):
+    """Not one that just fits: with the two tokens that frame a text it has as many as the encoder reads."""
+    folder, limit = folder_of(tmp_path / "data", count=6), find_encoder(str(place.encoder)).limit
+    rows = [json.loads(line) for line in (folder / "metadata.jsonl").read_text().splitlines()]
+    for row, words in zip(rows, (limit - 2, limit - 1, 3 * limit), strict=False):
+        row["text"] = " ".join(["red"] * words)
+    (folder / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    recipe = changed(RECIPES["flow"], {"data.source": str(folder), "data.text": str(place.encoder)})
+    found = text.captioned(recipe, prepare(find_pictures(folder)), CPU)
+    assert found is not None
+    words = f"2 of {len(found.captions.texts)} captions are longer than {place.encoder} reads; "
+    assert text.of_cut(found, recipe) == (f"{words}their ends are cut off",)
+    found = text.captioned(
+        changed(recipe, {"data.source": str(place.data)}), prepare(find_pictures(place.data)), CPU
+    )
+    assert text.of_cut(found, recipe) == ()
 
 
 def test_the_command_line_asks_in_words(run: Path, tmp_path: Path, cli):

@@ -21,10 +21,11 @@ REMEMBERED = 4096  # prompts
 
 @dataclass(frozen=True)
 class Captioned:
-    """The captions of a data set, and their states."""
+    """The captions of a data set, and their states. cut: how many are longer than the encoder reads."""
 
     captions: Captions
     states: States
+    cut: int = 0
 
     def of(self, pictures: Int64[Tensor, " b"], share: Float64[Tensor, " b"] | None = None) -> Tokens:
         """The states of one caption of each picture, on its device. share in (0, 1): which; None: first."""

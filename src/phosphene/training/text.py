@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from phosphene.data import captions, states
@@ -78,5 +79,17 @@ def captioned(
             "it, or text in metadata.jsonl); leave it out"
         )
     said = states.prepare(reads, found.texts, on_progress)
+    full = np.flatnonzero(said.stop - said.start == reads.limit)
+    cut = sum(len(tokens) > reads.limit for tokens in reads.tokens([found.texts[i] for i in full]))
     reads.release()  # a large one would take the memory that training needs
-    return Captioned(found, said)
+    return Captioned(found, said, cut)
+
+
+def of_cut(found: Captioned | None, recipe: Recipe) -> tuple[str, ...]:
+    """What is to be said of captions whose ends are not learned."""
+    if found is None or not found.cut:
+        return ()
+    words = (
+        f"{found.cut:,} of {len(found.captions.texts):,} captions are longer than {recipe.data.text} reads"
+    )
+    return (f"{words}; their ends are cut off",)

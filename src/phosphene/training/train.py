@@ -26,7 +26,7 @@ from phosphene.training.measurement import REFERENCE, Measurement
 from phosphene.training.measuring import Measuring
 from phosphene.training.progress import Diverged, Progress
 from phosphene.training.saving import Summary, note_share, save, summary
-from phosphene.training.text import captioned, settled
+from phosphene.training.text import captioned, of_cut, settled
 from phosphene.training.trainer import Trainer
 from phosphene.training.watch.finding import Finding
 from phosphene.training.workers import Workers, workers
@@ -109,7 +109,7 @@ def start(
         data = prepare_data(recipe, watcher)
         resolved = changed(recipe, {"data.size": data.size, "data.source": everywhere(recipe.data.source)})
         resolved, notes = settled(resolved, data)
-        captioned(resolved, data, chosen, watcher.encoding)
+        said = captioned(resolved, data, chosen, watcher.encoding)
         adapted = Adapted(resolved)
         if adapt is not None and team.world == 1:
             refuse_to_overwrite(out, force)
@@ -120,7 +120,8 @@ def start(
             folder = create(out, adapted.recipe, force)
         team.wait()
         folder = RunFolder(out)
-        watcher.begins(data, parameters(trainer.network), folder, (*notes, *adapted.notes, *missing()))
+        words = (*notes, *of_cut(said, resolved), *adapted.notes, *missing())
+        watcher.begins(data, parameters(trainer.network), folder, words)
         return fit(trainer, folder, watcher)
 
 
