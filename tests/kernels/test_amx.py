@@ -108,6 +108,15 @@ def test_linear_maps(size):
 
 
 @needs
+@needs
+@pytest.mark.parametrize(
+    "shape", [(1, 64, 1, 1), (2, 3, 33, 9), (3, 70, 5, 7), (1, 136, 700, 1), (2, 128, 16, 33)]
+)
+def test_sums_over_pixels(shape):
+    x = whole(*shape, most=100).contiguous(memory_format=torch.channels_last).to(HALF)
+    assert torch.equal(amx.pixel_sums(x), x.double().sum((2, 3)).float())
+
+
 def test_rows_do_not_know_their_batch_and_threads_do_not_show():
     """Random numbers, whose sums depend on their order: the bits are the same."""
     torch.manual_seed(0)

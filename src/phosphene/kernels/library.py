@@ -40,6 +40,7 @@ SIGNATURES = {
     "swiglu_backward": (F, F, F, N, N, S, S),
     "turned_forward": (F, F, F, F, F, F, N, N, N, N, N, ctypes.c_double, S, S),
     "turned_backward": (F, F, F, F, F, F, F, F, N, N, N, N, N, S, S),
+    "sums": (F, F, N, N, N, S),
     "philox_words": (F, F, F, F, N, N, S),
     "winograd_panels": (N,),
     "winograd_weights_size": (N, N),
