@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phosphene.data.annotations import BESIDE, Columns, Said, read_beside, read_metadata
+from phosphene.data.annotations import BESIDE, Columns, Said, read_beside, read_metadata, said
 from phosphene.data.sources import find
 from tests.data.test_sources import draw, write
 
@@ -151,3 +151,10 @@ def test_precedence_is_associative_and_nothing_is_neutral(one, two, three):
     assert one.before(two).before(three) == one.before(two.before(three))
     assert one.before(Said()) == one == Said().before(one)
     assert one.joined(Said()) == one == Said().joined(one)
+
+
+def test_half_of_a_character_is_refused_where_it_stands():
+    for value in ("a cut \ud83d", ["a cat", "a cut \ud83d"]):
+        with pytest.raises(ValueError, match=r"^m.jsonl line 3: text .* holds half of a character: [^\n]*$"):
+            said("m.jsonl line 3", {"text": value})
+    assert said("m", {"text": "a whole \U0001f600"}).captions == ("a whole \U0001f600",)

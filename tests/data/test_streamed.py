@@ -7,7 +7,7 @@ import torch
 import phosphene
 from phosphene.data.cache import prepare
 from phosphene.data.load import load, stream
-from phosphene.data.loader import Loader, indices
+from phosphene.data.loader import Loader, indices, rows_of
 from phosphene.data.sources import find
 from phosphene.data.streamed import Streamed
 from phosphene.recipes.presets import RECIPES
@@ -177,3 +177,17 @@ def test_python_and_the_doctor_take_shards(tmp_path, cli):
     assert (
         "1 could not be read; others stood in for them:\n  0.tar/03.jpg: not a picture in one of" in told.err
     )
+
+
+def test_in_a_measurement_too_what_stands_in_comes_with_its_label(tmp_path):
+    data, whole = stream(write(tmp_path / "set", BROKEN), 16), stream(write(tmp_path / "whole"), 16)
+    rows, good = (
+        rows_of(data, np.array([7, 9, 39]), torch.device("cpu")),
+        rows_of(whole, np.array([9, 9, 0]), torch.device("cpu")),
+    )
+    assert rows.numbers.tolist() == [9, 9, 0]
+    assert rows.labels is not None
+    assert rows.labels.tolist() == [0, 0, 0]
+    assert torch.equal(rows.values, good.values)
+    streamed(data).close()
+    streamed(whole).close()

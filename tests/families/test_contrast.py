@@ -126,3 +126,11 @@ def test_the_family_s_loss_and_its_gradient(network: ClipNetwork):
             weight += step
         assert slope is not None
         torch.testing.assert_close(slope, (up - down) / (2 * step), rtol=1e-2, atol=1e-4)
+
+
+def test_retrieval_of_pictures_without_captions_is_none():
+    nothing = Together(torch.zeros(3, dtype=torch.bool), torch.zeros(3, 3, dtype=torch.bool))
+    found = retrieval(Pair(torch.eye(3), torch.eye(3)), nothing)
+    assert math.isnan(found.text)
+    assert math.isnan(found.picture)
+    assert found.among == 0

@@ -177,6 +177,7 @@ def test_the_rest_goes_another_way():
     assert packer(x.to(HALF), w.to(HALF)) is amx.pack
     with torch.autocast("cpu", HALF):
         assert amx.suits(x, w)
+        assert not amx.suits(x, w.half())  # of two bytes too, and not bf16
         with only_plain():
             assert not amx.suits(x, w)
     odd = whole(1, 16, 9, 7)

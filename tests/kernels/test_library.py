@@ -104,3 +104,13 @@ def test_denormals_stay():
         "x = torch.tensor([1e-40]); assert (x * 1).item() != 0"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_compiler_that_does_not_end(fresh, monkeypatch, caplog):
+    def run(command, **how):
+        raise subprocess.TimeoutExpired(command, 300)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    with caplog.at_level(logging.WARNING):
+        assert library() is None
+    assert "timed out after 300 seconds" in caplog.messages[0]

@@ -11,7 +11,7 @@ from phosphene.kernels.convolution import conv3x3
 from phosphene.kernels.library import library
 from phosphene.kernels.library import plain as only_plain
 from phosphene.kernels.winograd import pack
-from phosphene.networks.layers import Conv3x3
+from phosphene.networks.layers import Conv3x3, ConvHalf
 
 needs = pytest.mark.skipif(library() is None, reason="no C++ compiler here")
 
@@ -129,6 +129,14 @@ def test_a_layer_packs_once_and_again_when_its_weights_change():
     # In training nothing is kept: the weights change at every step.
     layer.train()(x)
     assert layer._packed is None
+    with torch.inference_mode():  # such weights do not say when they change
+        made = Conv3x3(8, 8).eval()
+        assert torch.equal(made(x), made(x))
+        assert made._packed is None
+    half = ConvHalf(8, 8, below=False).eval()
+    with torch.no_grad():
+        half(x)
+    assert half._packed is None  # another operator reads its weight, as it is
     assert set(layer.state_dict()) == {"weight", "bias"}
 
 

@@ -182,3 +182,12 @@ def test_a_condition_that_is_not_heard_is_still_refused():
     network = adapted(UNetConfig(2, 2, (8,), (False,)))
     with pytest.raises(ValueError, match="classes = 0"):
         network(normal(2, 2, 8, 8), torch.zeros(2), Condition(label=torch.zeros(2, dtype=torch.int64)))
+
+
+@both
+def test_weights_that_want_no_gradient_are_left(config: Config):
+    base = build(config)
+    kept = dict(list(matrices(base).items())[::3])
+    for weight in kept.values():
+        weight.requires_grad_(False)
+    assert Adapted(base, 2, 2.0).factors().keys() == matrices(base).keys() - kept.keys()

@@ -51,6 +51,9 @@ def test_what_is_too_long_is_cut_in_training_and_refused_in_a_request(tmp_path: 
     assert mask.sum() == encoders.LIMIT
     # As if it had ended there: the token that ends a text is kept.
     assert torch.equal(states, encoder.encode(["a red circle and a blue star and a green"]).states)
+    encoder.release()
+    assert len(encoder.tokens([long])[0]) == 13
+    assert "model" not in vars(encoder)  # counting tokens needs no network
     words = f"prompt '{long}': 13 tokens; the encoder {tmp_path} takes 12 at most"
     with pytest.raises(ValueError, match=re.escape(words)):
         encoder.refuse("prompt", ["a star", long])

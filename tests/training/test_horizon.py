@@ -195,3 +195,14 @@ def test_what_is_left():
     assert horizon.left(3, 40.0) == pytest.approx(12.5 + 2.0)
     horizon.stop(90)
     assert horizon.finished(90)
+
+
+def test_a_stop_never_adds_steps():
+    horizon = Horizon(10, None, 0.3)
+    horizon.stop(11)
+    assert horizon.total == 10
+    horizon.stop(4)
+    assert (horizon.total, horizon.finished(4)) == (4, True)
+    horizon = Horizon(None, 60.0, 0.3)
+    horizon.stop(7)
+    assert (horizon.total, horizon.budget) == (7, None)

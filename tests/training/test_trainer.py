@@ -115,3 +115,22 @@ def test_a_set_on_the_disk_is_read_by_a_thread_that_ends_with_the_run(tmp_path, 
             fit(trainer, folder, Watcher())
     assert seen == [True] * (4 if ends else 2)
     assert not any(thread.name.startswith("ahead") for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize(("asked", "found"), [("auto", "bf16"), ("fp32", "fp32")])
+def test_a_run_goes_on_in_the_precision_that_it_began_in(asked: str, found: str):
+    """What "auto" means is measured, and could come out otherwise."""
+    wanted = recipe(precision=asked)
+    first, second, third = (trainer_of(wanted) for _ in range(3))
+    assert (first.precision.name, second.precision.name) == ("fp32", "fp32")  # of 8 channels
+    first.update()
+    first.compute_in("bf16")
+    second.restore(1, first.tensors(), first.facts())
+    assert second.precision.name == found
+    groups = [group for part in second.optimizers.parts for group in part.param_groups]
+    dtypes = {group["dtype"] for group in groups if "dtype" in group}
+    assert dtypes == {torch.bfloat16 if found == "bf16" else torch.float32}
+    facts = first.facts()
+    del facts["precision"]  # as runs of before wrote them
+    third.restore(1, first.tensors(), facts)
+    assert third.precision.name == "fp32"

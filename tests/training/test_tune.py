@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from PIL import Image
 
 from phosphene.data.cache import prepare
 from phosphene.data.sources import find
@@ -117,3 +118,14 @@ def test_the_peak_of_memory_is_that_of_the_work():
     before = memory.peak(CPU, lambda: None)
     after = memory.peak(CPU, lambda: torch.ones(256 * MB // 4).sum())
     assert 150 * MB < after - before < 280 * MB  # less, where freed memory was at hand
+
+
+def test_fewer_pictures_than_the_smallest_batch(tmp_path):
+    for i in range(6):
+        Image.new("L", (8, 8), 40 * i).save(tmp_path / f"{i}.png")
+    recipe = changed(FLOW, dict(map(parse_assignment, SMALL)))
+    before = torch.get_rng_state()
+    data = prepare(find(str(tmp_path)))
+    found = list(tune.batches(recipe, data, CPU, 5.0, 0.0))
+    assert [one.batch for one in found] == [tune.within(recipe, data)]
+    assert torch.equal(before, torch.get_rng_state())  # steps draw dropout from torch's own generator

@@ -150,11 +150,20 @@ def _first(entry: Mapping[str, Any], names: Iterable[str]) -> str | None:
 
 def _captions(where: str, name: str, value: object) -> tuple[str, ...]:
     if isinstance(value, str):
+        _refuse_halves(where, name, [value])
         return _stripped([value])
     texts = [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
     if not isinstance(value, list) or len(texts) < len(value):
         raise ValueError(f"{where}: {name} {value!r:.60} is not a string or a list of strings")
+    _refuse_halves(where, name, texts)
     return _stripped([", ".join(texts)] if name == "tags" else texts)
+
+
+def _refuse_halves(where: str, name: str, texts: Iterable[str]) -> None:
+    """JSON can say half of a character (a lone surrogate), which is no text."""
+    for text in texts:
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise ValueError(f"{where}: {name} {text!r:.60} holds half of a character: a cut-off text?")
 
 
 def _stripped(texts: list[str]) -> tuple[str, ...]:

@@ -61,10 +61,16 @@ class Rows(NamedTuple):
 
 
 def rows_of(dataset: Dataset, numbers: Int64[np.ndarray, " b"], device: torch.device) -> Rows:
-    """These pictures in this order, as if they were a batch."""
-    labels, chosen = dataset.labels, torch.from_numpy(numbers).to(device)
+    """These pictures in this order, as if they were a batch. In place of a streamed one that cannot be read
+    stands the next, as itself."""
+    labels, pictures = dataset.labels, dataset.pictures
+    if isinstance(pictures, Streamed):
+        pixels, numbers = pictures.take(np.arange(len(pictures), dtype=np.int64), numbers)
+    else:
+        pixels = pictures[numbers]
+    chosen = torch.from_numpy(numbers).to(device)
     return Rows(
-        values=to_values(torch.from_numpy(dataset.pictures[numbers])).to(device),
+        values=to_values(torch.from_numpy(pixels)).to(device),
         labels=None if labels is None else torch.from_numpy(labels[numbers]).to(device),
         numbers=chosen,
         places=torch.arange(len(numbers), device=device),

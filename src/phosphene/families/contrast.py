@@ -6,6 +6,7 @@ Every picture of a batch meets every text of it. Those of one caption belong tog
 was written for; a picture without any is left out of both sums.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -55,8 +56,10 @@ class Retrieval(NamedTuple):
 
 
 def retrieval(pair: Pair, belongs: Together) -> Retrieval:
-    """Retrieval@1 among the captioned rows of a batch: anything of the same caption is right."""
+    """Retrieval@1 among the captioned rows of a batch: anything of the same caption is right. NaN of none."""
     rows = belongs.captioned
+    if not rows.any():
+        return Retrieval(math.nan, math.nan, 0)
     alike, same = pair.pictures[rows] @ pair.texts[rows].T, belongs.same[rows][:, rows]
     right = [same.gather(1, way.argmax(1, keepdim=True)).float().mean() for way in (alike, alike.T)]
     return Retrieval(float(right[0]), float(right[1]), len(alike))

@@ -37,7 +37,8 @@ def suits(x: Tensor, weight: Tensor) -> bool:
     if x.device.type != "cpu" or not x.numel() or tiles() is None:
         return False
     if torch.is_autocast_enabled("cpu"):
-        return torch.get_autocast_dtype("cpu") == torch.bfloat16
+        known = weight.dtype in (torch.float32, torch.bfloat16)
+        return known and torch.get_autocast_dtype("cpu") == torch.bfloat16
     return x.dtype == weight.dtype == torch.bfloat16
 
 

@@ -71,9 +71,9 @@ def conv_half(
     return functional.conv2d(x, weight, bias, stride=2, padding=0 if below else 1)
 
 
-def packer(x: Tensor, weight: Tensor) -> Pack | None:
+def packer(x: Tensor, weight: Tensor, stride: int = 1) -> Pack | None:
     """How the weight of a convolution or a linear map of x is packed outside of training; None: it is not."""
     if amx.suits(x, weight):
         return amx.pack
-    whole = weight.shape[2:] == (3, 3) and winograd.suits(x, weight, kept=True)
+    whole = stride == 1 and weight.shape[2:] == (3, 3) and winograd.suits(x, weight, kept=True)
     return winograd.pack if whole else None

@@ -98,7 +98,7 @@ def built() -> Built:
         return Built(None, "off by PHOSPHENE_KERNELS")
     try:
         loaded = ctypes.CDLL(str(compiled()))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
         words = " ".join(str(error).split())
         logging.getLogger("phosphene").warning(
             "no C++ operators (%s); everything works, some of it slower", words

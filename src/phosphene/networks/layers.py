@@ -26,11 +26,13 @@ class Packing(nn.Module):
     """A layer that outside of training keeps its weight in the order in which its operator reads it."""
 
     weight: Tensor
+    halves = False  # whether it reads every other pixel
     _packed: tuple[tuple[Pack, int, int], Tensor] | None = None
 
     def packed(self, x: Tensor) -> Tensor | None:
         """The packed weight for pictures like x, made again when the weight has changed."""
-        pack = None if self.training or torch.is_grad_enabled() else packer(x, self.weight)
+        kept = not (self.training or torch.is_grad_enabled() or self.weight.is_inference())
+        pack = packer(x, self.weight, 1 + self.halves) if kept else None
         if pack is None:
             self._packed = None
             return None
@@ -80,6 +82,8 @@ class Conv1x1(Packing, nn.Conv2d):
 
 class ConvHalf(Packing, nn.Conv2d):
     """A 3x3 convolution with stride 2. The border of zeros is all around, or only below and to the right."""
+
+    halves = True
 
     def __init__(self, width: int, out: int, below: bool) -> None:
         super().__init__(width, out, 3, stride=2, padding=1)

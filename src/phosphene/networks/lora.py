@@ -52,7 +52,8 @@ class LowRank(nn.Module):
 
 
 class Adapted(nn.Module):
-    """network(x, noise, condition) with the weights W', of which only A and B are learned.
+    """network(x, noise, condition) with the weights W', of which only A and B are learned. Weights that want
+    no gradient stay as they are.
 
     While it is asked rather than trained it keeps a network with W' for weights, made again when A or B have
     changed.
@@ -60,11 +61,12 @@ class Adapted(nn.Module):
 
     def __init__(self, base: nn.Module, rank: int, alpha: float) -> None:
         super().__init__()
+        learned = {name: weight for name, weight in matrices(base).items() if weight.requires_grad}
         self.base = base.requires_grad_(False)
         self.config = base.config
         self.scale = alpha / rank
         self.low = nn.ModuleDict(
-            {name.replace(".", "/"): LowRank(weight, rank) for name, weight in matrices(base).items()}
+            {name.replace(".", "/"): LowRank(weight, rank) for name, weight in learned.items()}
         )
         self._merged: tuple[object, nn.Module] | None = None
 

@@ -56,11 +56,6 @@ class States(NamedTuple):
     mask: Bool[Tensor, "n t"]
 
 
-class _Parts(NamedTuple):
-    model: nn.Module
-    tokenizer: Any
-
-
 @dataclass(frozen=True)
 class TextEncoder:
     """A language model in a folder; read when first asked.
@@ -82,18 +77,22 @@ class TextEncoder:
         return TextHeader(name=self.name, fingerprint=self.fingerprint, width=self.width)
 
     @cached_property
-    def parts(self) -> _Parts:
-        return _read(self.folder, self.kind, self.device)
+    def model(self) -> nn.Module:
+        return _model(self.folder, self.kind, self.device)
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        return _tokenizer(self.folder)
 
     def release(self) -> None:
         """Gives the model's memory back; it is read again when asked again."""
-        self.__dict__.pop("parts", None)
+        self.__dict__.pop("model", None)
 
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:
         """Numbers of the tokens of each text, however many."""
         if not texts:
             return []
-        return self.parts.tokenizer(list(texts), add_special_tokens=True, verbose=False)["input_ids"]
+        return self.tokenizer(list(texts), add_special_tokens=True, verbose=False)["input_ids"]
 
     def refuse(self, field: str, texts: Sequence[str]) -> None:
         """Raises ValueError for a text of more tokens than the encoder takes."""
@@ -113,7 +112,7 @@ class TextEncoder:
         for part in _alike(shorter):
             ids = torch.tensor([shorter[i] for i in part], device=self.device)
             with torch.inference_mode():
-                said = self.parts.model(input_ids=ids, attention_mask=torch.ones_like(ids))
+                said = self.model(input_ids=ids, attention_mask=torch.ones_like(ids))
             states[part, : ids.shape[1]] = said.last_hidden_state.float().cpu()
             mask[part, : ids.shape[1]] = True
         return States(states, mask)
@@ -228,7 +227,7 @@ def fingerprint(folder: Path, place: str, field: str = "text") -> str:
     return hashes[0] if len(hashes) == 1 else sha256("".join(hashes).encode()).hexdigest()
 
 
-def _read(folder: Path, kind: str, device: torch.device) -> _Parts:
+def _model(folder: Path, kind: str, device: torch.device) -> nn.Module:
     import transformers
 
     options: dict[str, Any] = {"add_pooling_layer": False} if kind == "bert" else {}
@@ -236,10 +235,16 @@ def _read(folder: Path, kind: str, device: torch.device) -> _Parts:
         model = getattr(transformers, CLASSES[kind]).from_pretrained(
             folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, **options
         )
-        tokenizer = transformers.AutoTokenizer.from_pretrained(
+    return model.eval().requires_grad_(False).to(device)
+
+
+def _tokenizer(folder: Path) -> Any:
+    import transformers
+
+    with quiet():
+        return transformers.AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
-    return _Parts(model.eval().requires_grad_(False).to(device), tokenizer)
 
 
 @contextmanager

@@ -127,11 +127,15 @@ def family(recipe: Recipe, found: Model, task: Task) -> Diffusion:
             f"data.text {recipe.data.text}: another text encoder than the model's ({header.text.name}), "
             "which understands no other"
         )
-    network = build(replace(config, dropout=recipe.network.dropout))
-    network.load_state_dict(found.network.state_dict())
-    rank = recipe.base.rank
-    if rank is None:
-        return Diffusion(network, recipe.diffusion)
     with torch.random.fork_rng():
         torch.manual_seed(recipe.training.seed)
+        network = build(replace(config, dropout=recipe.network.dropout))
+        network.load_state_dict(found.network.state_dict())
+        if not recipe.data.augment:  # what is not heard has no gradient, which several workers would wait for
+            for name, weight in network.named_parameters():
+                if name.startswith("embedding.augment."):
+                    weight.requires_grad_(False)
+        rank = recipe.base.rank
+        if rank is None:
+            return Diffusion(network, recipe.diffusion)
         return Diffusion(Adapted(network, rank, recipe.base.alpha), recipe.diffusion)

@@ -50,6 +50,8 @@ class ContrastMeasurement:
         step = trainer.step
         trainer.shadow.network.load_state_dict(trainer.averaged())
         loss, found = yield from held_out(trainer)
+        if not found.among:
+            return  # no caption among them
         figures = {LOSS: loss, "retrieval_text": found.text, "retrieval_picture": found.picture}
         former = best(self.folder)
         better = former is None or LOSS not in former[1] or loss < former[1][LOSS]

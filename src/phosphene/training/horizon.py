@@ -96,8 +96,8 @@ class Horizon:
         return not self.measuring.count and self._plans(elapsed)
 
     def stop(self, step: int) -> None:
-        """The run ends after so many steps, whatever was planned."""
-        self.total, self.budget = step, None
+        """The run ends after so many steps, or before, if that was planned."""
+        self.total, self.budget = min(step, self.total or step), None
 
     def finished(self, step: int) -> bool:
         return self.total is not None and step >= self.total

@@ -32,6 +32,13 @@ class Optimizers:
         for part in self.parts:
             part.zero_grad()
 
+    def multiply_in(self, dtype: torch.dtype) -> None:
+        """The precision of Muon's products in the steps to come."""
+        for part in self.parts:
+            if isinstance(part, Muon):
+                for group in part.param_groups:
+                    group["dtype"] = dtype
+
     def set_rate(self, learning_rate: float) -> None:
         """The learning rate of the steps to come."""
         for part in self.parts:

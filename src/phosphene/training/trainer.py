@@ -85,9 +85,6 @@ class Trainer(Generic[F]):
             self.workers.rank,
             self.workers.world,
         )
-        self.precision = choose_precision(
-            settings.precision, self.device, narrowest(self.config), training=True
-        )
         self.optimizers = optimizer.build(
             self.network,
             learning_rate=settings.learning_rate,
@@ -95,10 +92,9 @@ class Trainer(Generic[F]):
             betas=(settings.beta1, settings.beta2),
             muon=settings.optimizer == "muon",
             outer=outer(self.network),
-            # Singular values end between 0.7 and 1.2 in either; fp16 would overflow on the way.
-            dtype=torch.bfloat16 if self.precision.name == "bf16" else torch.float32,
         )
         self.averages = Averages(self.network, settings.ema)
+        self.compute_in(settings.precision)
         self.scale = scale.for_precision(self.precision.name)
         total = None if settings.images is None else math.ceil(settings.images / settings.batch)
         self.horizon = Horizon(
@@ -112,6 +108,13 @@ class Trainer(Generic[F]):
         self.watch = Watch(about(self.recipe, len(self.loader.indices)))
         self.ticked = self.clock()
         self.parallel = self.family.with_network(self.workers.wrap(self.network))
+
+    def compute_in(self, precision: str) -> None:
+        """Sets the precision: what "auto" means is measured, so a run that goes on is told how it began."""
+        width = narrowest(self.config)
+        self.precision = choose_precision(precision, self.device, width, training=True)
+        # Singular values end between 0.7 and 1.2 in either; fp16 would overflow on the way.
+        self.optimizers.multiply_in(torch.bfloat16 if self.precision.name == "bf16" else torch.float32)
 
     def quick(self) -> nn.Module:
         """The network in the way that is fastest for the steps to come; it shares the weights."""
@@ -325,6 +328,7 @@ class Trainer(Generic[F]):
     def facts(self) -> dict[str, Any]:
         """All else that a resumed run needs."""
         return {
+            "precision": {"device": self.device.type, "name": self.precision.name},
             "elapsed": self.elapsed,
             "total": self.horizon.total,
             "costs": self.horizon.costs,
@@ -352,6 +356,9 @@ class Trainer(Generic[F]):
         self.horizon.total, self.horizon.costs = facts["total"], dict(facts["costs"])
         self.horizon.measuring.restore(facts["measuring"])
         self.scale = scale.LossScale(**facts["scale"])
+        began = facts.get("precision")  # runs of before did not say
+        if self.recipe.training.precision == "auto" and began and began["device"] == self.device.type:
+            self.compute_in(began["name"])
         self.watch.restore(facts["watch"])
 
 

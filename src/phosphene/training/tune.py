@@ -83,7 +83,7 @@ def measure(recipe: Recipe, data: Dataset, device: torch.device, batch: int, lea
             held_out_losses(family, [part], quantile_levels(family, 1))
         _sample(trainer, family)
 
-    with closing(trainer.loader):
+    with closing(trainer.loader), torch.random.fork_rng():
         memory = peak(device, work)
     return Measured(batch, median(seconds), memory)
 
@@ -104,11 +104,11 @@ def batches(
     """The smallest batch, to know what memory a picture takes; the recipe's, or the largest below it that
     fits; then halves of it, while the budget is too short for ENOUGH steps and until the deadline."""
     before = held(device)
-    now = measure(recipe, data, device, SMALLEST, least=1)
+    batch = within(recipe, data)
+    now = measure(recipe, data, device, min(SMALLEST, batch), least=1)
     yield now
     # What the weights take counts as if it grew with the batch too: the estimate is on the safe side.
     each, room = (now.memory - before) / now.batch, ROOM * free(device)
-    batch = within(recipe, data)
     while batch > SMALLEST and before + batch * each > room:
         batch //= 2
     while batch > SMALLEST and time.perf_counter() < deadline:

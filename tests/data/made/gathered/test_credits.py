@@ -93,6 +93,12 @@ def test_a_wallpaper_of_kde_speaks_for_itself(tmp_path):
     plugin = {"KPlugin": {"Authors": [{"Name": "Ann"}, {"Name": "Bob"}], "License": "CC-BY-SA-4.0"}}
     (tmp_path / "Path/metadata.json").write_text(json.dumps(plugin))
     assert own_credit(picture) == Credit("Ann, Bob", "CC-BY-SA-4.0")
+    for other in ('{"x": 1}', '{"KPlugin": {"Authors": 3}}', "[]", "{"):
+        (tmp_path / "Path/metadata.json").write_text(other)
+        assert own_credit(picture) is None
+    (tmp_path / "Path/metadata.json").unlink()
+    (tmp_path / "Path/metadata.desktop").write_text("[Desktop Entry]\nName=Path\n")
+    assert own_credit(picture) is None
 
 
 def test_licences_that_can_be_linked():

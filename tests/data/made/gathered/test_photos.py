@@ -41,6 +41,7 @@ def test_tiles_are_a_grid_in_the_middle_without_the_flat_ones():
     pixels[0:10, 13:23] = pixels[20:30, 33:43] = board  # two tiles of the grid that begins at x = 3
     assert textured(pixels, 10) == [(13, 0, 200.0), (33, 20, 200.0)]
     assert textured(pixels[:9], 10) == []
+    assert textured(pixels[:, :9], 10) == []
     faint = pixels // 200 * int(TEXTURE)
     assert [(x, y) for x, y, _ in textured(faint, 10)] == [(13, 0), (33, 20)]
     assert textured(pixels // 200 * (int(TEXTURE) - 1), 10) == []

@@ -54,11 +54,14 @@ def own_credit(path: Path) -> Credit | None:
     """What a KDE wallpaper says of itself: NAME/metadata.json or .desktop above NAME/contents/images/FILE."""
     folder = path.parent.parent.parent
     if (folder / "metadata.json").is_file():
-        said = json.loads((folder / "metadata.json").read_text("utf-8"))["KPlugin"]
-        return Credit(", ".join(author["Name"] for author in said["Authors"]), said["License"])
+        try:
+            said = json.loads((folder / "metadata.json").read_text("utf-8"))["KPlugin"]
+            return Credit(", ".join(author["Name"] for author in said["Authors"]), said["License"])
+        except (ValueError, KeyError, TypeError):  # of something else
+            return None
     if (folder / "metadata.desktop").is_file():
-        said = dict(KDE.findall((folder / "metadata.desktop").read_text("utf-8")))
-        return Credit(said["Author"], said["License"])
+        said = dict(KDE.findall((folder / "metadata.desktop").read_text("utf-8", "replace")))
+        return Credit(said["Author"], said["License"]) if {"Author", "License"} <= said.keys() else None
     return None
 
 

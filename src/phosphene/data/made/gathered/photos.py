@@ -154,6 +154,8 @@ def textured(pixels: UInt8[np.ndarray, "h w 3"], size: int) -> list[tuple[int, i
     rows, columns = pixels.shape[0] // size, pixels.shape[1] // size
     top, left = (pixels.shape[0] - rows * size) // 2, (pixels.shape[1] - columns * size) // 2
     found = []
+    if not columns:
+        return found
     for y in range(top, top + rows * size, size):
         strip = pixels[y : y + size, left : left + columns * size]
         tiles = strip.reshape(size, columns, size, 3).swapaxes(0, 1)
