@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
-from jaxtyping import Int64, UInt8
+from jaxtyping import Float64, Int64, UInt8
 
 from phosphene.data.source import ALONE, Source
 from phosphene.data.streamed import Streamed
@@ -106,11 +107,9 @@ class Dataset:
         everything = self.learned
         if held_out == 0:
             return everything, everything[:0]
-        if isinstance(self.pictures, Streamed):
-            names = (self.names[number] for number in everything)
-            places = np.array([_place(name.encode("utf-8", "surrogateescape"), seed) for name in names])
-        else:
-            places = np.array([_place(self.pictures[number].tobytes(), seed) for number in everything])
+        if seed not in self._places:  # millions of pictures take a while, and several parts of a run ask
+            self._places[seed] = np.array([_place(content, seed) for content in self._contents()])
+        places = self._places[seed]
         out = places < max(held_out, np.nextafter(places.min(), 1))
         if out.all():
             raise ValueError(
@@ -118,6 +117,19 @@ class Dataset:
                 "give a smaller share or more pictures that differ"
             )
         return everything[~out], everything[out]
+
+    @cached_property
+    def _places(self) -> dict[int, Float64[np.ndarray, " m"]]:
+        """By seed, those of the pictures that are learned."""
+        return {}
+
+    def _contents(self) -> Iterator[bytes]:
+        """What stands for each of the pictures that are learned."""
+        for number in self.learned:
+            if isinstance(self.pictures, Streamed):
+                yield self.names[number].encode("utf-8", "surrogateescape")
+            else:
+                yield self.pictures[number].tobytes()
 
 
 def _place(content: bytes, seed: int) -> float:
