@@ -106,7 +106,7 @@ def summary(known: Known, stale: bool) -> Section:
         words = f"{why} Not evaluated yet: phosphene evaluate {known.root}".strip()
         parts.append(blocks.note(words, "warning", "No figures"))
     else:
-        parts += [verdict(evaluation)]
+        parts += [*unlearned(evaluation), verdict(evaluation)]
         heads = [f for f in evaluation.figures if f.name in HEADLINES or f.name.startswith(HEADS)]
         columns = ["figure", "value", "interval", "floor", "what it says"]
         parts.append(blocks.table(columns, chapters.figure_rows(heads)))
@@ -126,6 +126,21 @@ def summary(known: Known, stale: bool) -> Section:
         )
     )
     return Section("Summary", parts)
+
+
+def unlearned(evaluation: Evaluation) -> list[Markup]:
+    """Said where the model tells a picture's bytes in more bits than they have: it knows nothing of them."""
+    tightest = [figure for figure in evaluation.figures if figure.name.startswith("bits/dim")][-1:]
+    return [
+        blocks.note(
+            f"{figure.name} is {blocks.number(figure.value)}: more than the 8 bits of a value without "
+            "any model. Train longer.",
+            "bad",
+            "It has not learned these pictures yet",
+        )
+        for figure in tightest
+        if (figure.value if figure.low is None else figure.low) > 8
+    ]
 
 
 def verdict(evaluation: Evaluation) -> Markup:
