@@ -151,7 +151,8 @@ def verdict(evaluation: Evaluation) -> Markup:
         return blocks.note(words, "bad", "Memorisation")
     if found:
         return blocks.note("Samples are no more like training pictures than held-out pictures are.", "good")
-    return blocks.note("Memorisation was not measured: too few held-out pictures.", "warning")
+    why = next((f": {why}" for name, why in evaluation.left_out if name.startswith("memorisation")), "")
+    return blocks.note(f"Memorisation was not measured{why}.", "warning")
 
 
 def pictures(known: Known) -> Section:
