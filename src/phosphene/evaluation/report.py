@@ -129,14 +129,14 @@ def summary(known: Known, stale: bool) -> Section:
 
 
 def unlearned(evaluation: Evaluation) -> list[Markup]:
-    """Said where the model tells a picture's bytes in more bits than they have: it knows nothing of them."""
+    """Said where the model tells the bytes of held-out pictures in more bits than they have."""
     tightest = [figure for figure in evaluation.figures if figure.name.startswith("bits/dim")][-1:]
     return [
         blocks.note(
             f"{figure.name} is {blocks.number(figure.value)}: more than the 8 bits of a value without "
-            "any model. Train longer.",
+            "any model. It has learned too little, or its training pictures by heart.",
             "bad",
-            "It has not learned these pictures yet",
+            "Worse than no model on pictures it has not seen",
         )
         for figure in tightest
         if (figure.value if figure.low is None else figure.low) > 8
