@@ -11,6 +11,8 @@ import torch
 import phosphene
 from phosphene.evaluation import along, chapters, cost
 from phosphene.evaluation.record import read
+from phosphene.evaluation.report import unlearned, verdict
+from phosphene.evaluation.singles import too_few
 from phosphene.measures.memorisation import Views
 from phosphene.pages import blocks
 from phosphene.training import figures
@@ -104,6 +106,31 @@ def test_what_the_watch_found_is_told_once_a_kind():
     lines = [{"step": s, "finding": "nan", "what": f"at {s}", "advice": "stop"} for s in (3, 4, 9)]
     (note,) = chapters.findings([*lines, {"step": 1, "loss": 2.0}])
     assert "Step 3 (and 2 times more until step 9): at 9 stop" in note
+
+
+def test_a_model_that_tells_less_than_none_is_named(evaluation):
+    """By the last of bits/dim, the tightest, and only where its whole interval is above 8."""
+    some = next(figure for figure in evaluation.figures if figure.name.startswith("bits/dim"))
+
+    def told(*bits: tuple[float, float]) -> str:
+        figures = tuple(some.model_copy(update={"value": value, "low": low}) for value, low in bits)
+        return "".join(unlearned(evaluation.model_copy(update={"figures": figures})))
+
+    assert told() == ""
+    assert told((8.5, 7.9)) == ""
+    assert told((11.0, 10.0), (4.0, 3.9)) == ""
+    assert "is 8.500: more than the 8 bits" in told((11.0, 10.0), (8.5, 8.4))
+
+
+def test_memorisation_that_was_not_measured_is_said_with_what_helps(evaluation):
+    figures = tuple(f for f in evaluation.figures if not f.name.startswith("memorisation"))
+    left = (("memorisation-pixels-16", too_few(12, 313)),)
+    words = verdict(evaluation.model_copy(update={"figures": figures, "left_out": left}))
+    assert (
+        "not measured: 12 held-out pictures; at least 20 are needed: train with --set data.held_out=0.1."
+        in words
+    )
+    assert too_few(9, 59) == "9 held-out pictures; at least 20 are needed"
 
 
 def test_figures_of_an_earlier_model_are_not_shown(copy):

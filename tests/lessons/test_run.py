@@ -82,6 +82,33 @@ def test_every_claim_holds_and_its_page_is_sound_in_a_browser(name, tmp_path, br
     assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org", "")
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "fails"),
+    [
+        ("forward", {"steps": 100}, ["After all steps less than", "What is there has the mean"]),
+        ("latent", {"kept": 64}, []),  # three of the numbers are 0 in every digit
+        ("latent", {"kept": 1}, []),
+        ("training-step", {"training_steps": 0}, ["After some hundred steps", "The more noise there is"]),
+        ("unet", {"size": 16}, ["A flat network of this depth"]),  # the window is most of so small a picture
+        ("guidance", {"scale": 1.0, "samples": 400}, []),  # nothing is asked for louder
+        ("guidance", {"apart": 0.2, "samples": 400}, []),
+        ("uses", {"hidden_rows": 7, "steps": 10}, []),
+    ],
+)
+def test_with_other_values_exactly_what_is_no_longer_true_is_refuted(name, values, fails):
+    lesson = phosphene.explain(name, values)
+    refuted = [claim.words for claim in lesson.claims if not claim.holds]
+    assert len(refuted) == len(fails), refuted
+    assert all(words.startswith(begin) for words, begin in zip(refuted, fails, strict=True))
+    for knob, value in values.items():
+        assert f"{knob} = {value!r}" in lesson.source.cells[1].source
+
+
+def test_a_page_says_how_to_run_it_with_another_value():
+    foot = run(parse("small", TEXT)).html.split("<footer>")[1]
+    assert "phosphene explain small --set a=2" in foot
+
+
 @pytest.mark.parametrize("number_and_name", list(enumerate(lessons())))
 def test_notebooks_are_the_lessons(number_and_name):
     """Written by: phosphene explain NAME --notebook docs/lessons/N-NAME.ipynb"""

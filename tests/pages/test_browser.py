@@ -80,6 +80,15 @@ def test_what_is_asked_of_others_is_refused_and_seen(browser, tmp_path):
         assert any("Content Security Policy" in words for words in said)
 
 
+def test_a_wide_picture_with_titles_scrolls_on_a_phone_and_is_large_enough_to_read(browser, tmp_path):
+    image = Image.new("RGB", (900, 300), (9, 9, 9))
+    path = written(tmp_path, page("t", [Section("s", [blocks.picture(image, "a", titled=True)])]))
+    with opened(browser, path, PHONE) as (open_page, _):
+        size = open_page.evaluate("() => { const i = document.images[0]; return [i.width, i.height]; }")
+        assert size == [704, 235]
+        assert not look(open_page).beyond
+
+
 def test_a_wide_picture_is_as_wide_as_the_phone_and_keeps_its_shape(browser, tmp_path):
     image = Image.new("RGB", (800, 400), (9, 9, 9))
     path = written(tmp_path, page("t", [Section("s", [blocks.picture(image, "a")])]))

@@ -186,7 +186,10 @@ def shown(evaluation: Evaluation) -> None:
     out.print(table)
     for name, why in evaluation.left_out:
         _lines(f"left out: {name}: {why}")
-    _lines("floor: the same figure of real against other real pictures, as many")
+    _lines(
+        "floor: the same figure of real against other real pictures, as many; "
+        "of the held-out loss, that of training pictures"
+    )
 
 
 def report(

@@ -87,7 +87,7 @@ def trace(evaluation: Evaluation) -> Markup:
     seconds it took."""
     compared = [(f.samples, f.reference, f.twin) for f in evaluation.figures]
     every = {some.fingerprint: some for sets in compared for some in sets if some is not None}
-    letters = {mark: f"set {number}" for number, mark in enumerate(every, 1)}
+    letters = {mark: f"set\N{NO-BREAK SPACE}{number}" for number, mark in enumerate(every, 1)}
     sets: list[list[blocks.Cell]] = [
         [letters[mark], some.what, some.count, str(some.seed), mark] for mark, some in every.items()
     ]

@@ -106,7 +106,7 @@ def summary(known: Known, stale: bool) -> Section:
         words = f"{why} Not evaluated yet: phosphene evaluate {known.root}".strip()
         parts.append(blocks.note(words, "warning", "No figures"))
     else:
-        parts += [verdict(evaluation)]
+        parts += [*unlearned(evaluation), verdict(evaluation)]
         heads = [f for f in evaluation.figures if f.name in HEADLINES or f.name.startswith(HEADS)]
         columns = ["figure", "value", "interval", "floor", "what it says"]
         parts.append(blocks.table(columns, chapters.figure_rows(heads)))
@@ -128,6 +128,21 @@ def summary(known: Known, stale: bool) -> Section:
     return Section("Summary", parts)
 
 
+def unlearned(evaluation: Evaluation) -> list[Markup]:
+    """Said where the model tells the bytes of held-out pictures in more bits than they have."""
+    tightest = [figure for figure in evaluation.figures if figure.name.startswith("bits/dim")][-1:]
+    return [
+        blocks.note(
+            f"{figure.name} is {blocks.number(figure.value)}: more than the 8 bits of a value without "
+            "any model. It has learned too little, or its training pictures by heart.",
+            "bad",
+            "Worse than no model on pictures it has not seen",
+        )
+        for figure in tightest
+        if (figure.value if figure.low is None else figure.low) > 8
+    ]
+
+
 def verdict(evaluation: Evaluation) -> Markup:
     """Whether it copies its training pictures."""
     found = [figure for figure in evaluation.figures if figure.name.startswith("memorisation")]
@@ -136,7 +151,8 @@ def verdict(evaluation: Evaluation) -> Markup:
         return blocks.note(words, "bad", "Memorisation")
     if found:
         return blocks.note("Samples are no more like training pictures than held-out pictures are.", "good")
-    return blocks.note("Memorisation was not measured: too few held-out pictures.", "warning")
+    why = next((f": {why}" for name, why in evaluation.left_out if name.startswith("memorisation")), "")
+    return blocks.note(f"Memorisation was not measured{why}.", "warning")
 
 
 def pictures(known: Known) -> Section:

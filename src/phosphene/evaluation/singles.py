@@ -2,6 +2,7 @@
 copies, colour, speed. Means keep their values (`each`), so that two runs can be compared picture by picture.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -159,6 +160,13 @@ def flow(subject: Subject) -> Found:
     )
 
 
+def too_few(held_out: int, pictures: int) -> str:
+    """Why there is no figure of memorisation, and how another run would have one where it can."""
+    share = math.ceil(3000 / pictures) / 100  # 30 of them, as the split, by hash, is uneven
+    remedy = f": train with --set data.held_out={share:g}" if share <= 0.5 else ""
+    return f"{held_out} held-out pictures; at least 20 are needed{remedy}"
+
+
 def copies(subject: Subject, samples: Samples, encoder: Encoder) -> Found:
     """Memorisation on an encoder's features, and the training pictures nearest to samples."""
     begun = time.perf_counter()
@@ -167,7 +175,7 @@ def copies(subject: Subject, samples: Samples, encoder: Encoder) -> Found:
     training = chosen(data.dataset, numbers, "training", subject.options.seed)
     unseen = evenly(subject, True, max(subject.options.count, 1000))
     if len(unseen.pictures) < 20:
-        why = f"{len(unseen.pictures)} held-out pictures; at least 20 are needed"
+        why = too_few(len(unseen.pictures), len(data.dataset.pictures))
         return Found(left_out=((named("memorisation", encoder), why),))
     found = memorisation(
         views(samples.pictures, encoder), encoder(training.pictures), views(unseen.pictures, encoder)

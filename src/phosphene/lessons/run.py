@@ -43,7 +43,7 @@ class Lesson:
     def html(self) -> str:
         """The whole page, self-contained."""
         parts = [(ran.cell, ran.printed, _markup(ran.shown)) for ran in self.ran]
-        return html_of(self.source.title, parts)
+        return html_of(self.source, parts)
 
     def save(self, path: str | Path) -> Path:
         files.write_atomic(Path(path), self.html)

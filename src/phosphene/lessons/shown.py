@@ -37,7 +37,9 @@ class Claim(Shown):
 def show(*things: Showable, caption: Block = "", side: int = 96) -> Shown:
     """Pictures, charts and words, side by side where there is room."""
     parts = [
-        blocks.picture(thing, "", side=side) if isinstance(thing, Image.Image) else blocks.paragraph(thing)
+        blocks.picture(thing, "", side=side, titled=True)
+        if isinstance(thing, Image.Image)
+        else blocks.paragraph(thing)
         for thing in things
     ]
     body = parts[0] if len(parts) == 1 else blocks.grid(*parts)

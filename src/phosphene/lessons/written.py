@@ -18,7 +18,7 @@ NAME = re.compile(r"`([a-z-]+)`")
 MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
-def html_of(title: str, parts: Sequence[tuple[Cell, str, Markup | str | None]]) -> str:
+def html_of(lesson: Source, parts: Sequence[tuple[Cell, str, Markup | str | None]]) -> str:
     """The page of a lesson: text, code, what was printed, what was shown."""
     sections, heading, body = list[Section](), "", list[Markup]()
     for cell, printed, shown in parts:
@@ -36,10 +36,13 @@ def html_of(title: str, parts: Sequence[tuple[Cell, str, Markup | str | None]]) 
             sections.append(Section(heading or "What this is about", body))
             heading, body = words, [markdown(text)] if text else []
     sections.append(Section(heading or "What this is about", body))
+    some = next(iter(lesson.knobs.values()))
     foot = (
-        "Made by phosphene while it ran: change a value and run it again. All of them: phosphene explain all."
+        "Made by phosphene while it ran. Change a value and run it again: "
+        f"phosphene explain {lesson.name} --set {some.name}={some.value}. "
+        "All lessons, for the links to work: phosphene explain all."
     )
-    return page(title, sections, foot=foot).replace("</style>", f"{_colours()}</style>", 1)
+    return page(lesson.title, sections, foot=foot).replace("</style>", f"{_colours()}</style>", 1)
 
 
 def _headed(text: str) -> Iterable[tuple[int, str, str]]:

@@ -77,10 +77,15 @@ def figure(body: Markup, caption: Block = "") -> Markup:
     return macro("figure", body, caption, "")
 
 
-def picture(image: Image.Image, alt: str, *, caption: Block = "", side: int = SIDE) -> Markup:
+def picture(
+    image: Image.Image, alt: str, *, caption: Block = "", side: int = SIDE, titled: bool = False
+) -> Markup:
     """A picture inside the page. A small one is enlarged by a whole number until its larger side is at least
-    `side` CSS pixels, its pixels kept as squares; a large one is shrunk to fit the page."""
+    `side` CSS pixels, its pixels kept as squares; a large one is shrunk to fit the page. titled: it may hold
+    words, so it is not shrunk to a phone but scrolls there inside its own box."""
     shown = _image(image, alt, side)
+    if titled:
+        shown = macro("titled", shown)
     return macro("figure", shown, caption, "") if caption else shown
 
 

@@ -161,7 +161,8 @@ def measured(recipe: Recipe, size: int, channels: int, classes: int, device: tor
     if at != size:
         factor = _cost(recipe, size, channels, classes) / _cost(recipe, at, channels, classes)
     count_threads = torch.get_num_threads()
-    where = f"{device}, {count_threads} threads" if device.type == "cpu" else str(device)
+    threads = "1 thread" if count_threads == 1 else f"{count_threads} threads"
+    where = f"{device}, {threads}" if device.type == "cpu" else str(device)
     scaled = f", scaled by multiply-adds ({factor:.1f}x)" if factor != 1 else ""
     how = f"measured here ({where}): {count} pictures of {at}x{at} forward and backward{scaled}, no optimizer"
     return Step(factor * min(seconds[1:]) / count, how)

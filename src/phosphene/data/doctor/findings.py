@@ -143,15 +143,15 @@ def _colour(about: Examined) -> Iterator[Finding]:
 
 def _outliers(about: Examined) -> Iterator[Finding]:
     rules: tuple[tuple[tuple[str, ...], str, Severity, str, str], ...] = (
-        (("blank",), "blank", "warning", "nearly blank", "Take them out: a blank is quickly learned."),
-        (("tiny",), "tiny", "warning", "far smaller than the size of training", "Blur is learned from them."),
-        (("shape",), "long", "warning", "far longer than the rest", "Cut them by hand, or take them out."),
+        (("blank",), "blank", "warning", "nearly blank", "Blanks are quickly learned."),
+        (("tiny",), "tiny", "warning", "far smaller than the size of training", "Enlarged, it teaches blur."),
+        (("shape",), "long", "warning", "far longer than the rest", "Cut by hand, or take out."),
         (
             ("dark", "bright", "colour", "isolated"),
             "odd",
             "note",
             "unlike the rest in brightness, colour or layout",
-            "Look at them: some may belong to another set.",
+            "Have a look: some may belong to another set.",
         ),
     )
     for kinds, name, severity, words, advice in rules:

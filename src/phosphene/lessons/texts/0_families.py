@@ -91,8 +91,9 @@ with torch.no_grad():
     back = centre + (some - centre) @ (unfold @ squeeze).T
     new = centre + normal(keys(seed, range(10)), 2, (code,)).double() @ unfold.T
 rows = torch.cat([some, back, new]).reshape(30, 1, 8, 8).float().clamp(-1, 1)
+squeezed = f"from {code} number{'s' if code > 1 else ''}"
 show(
-    sheet(to_pillow(rows), 10, row_titles=["pictures", f"from {code} numbers", "new codes"]),
+    sheet(to_pillow(rows), 10, row_titles=["pictures", squeezed, "new codes"]),
     caption="Digits, what comes back of them, and what codes drawn from plain noise unfold to: blurred.",
 )
 

@@ -68,7 +68,7 @@ def error(x0, step):
     return ((network(x, t.float(), Condition()) - eps) ** 2).mean()
 
 
-losses = []
+first, losses = error(pictures[indices(len(pictures), 64, 0, 0)], 0).item(), []
 for step in range(training_steps):
     loss = error(pictures[indices(len(pictures), 64, 0, step)], step)
     optimizer.zero_grad()
@@ -77,25 +77,23 @@ for step in range(training_steps):
     losses.append(loss.item())
 
 smooth = [sum(losses[i : i + 20]) / 20 for i in range(0, len(losses) - 19, 10)]
+curve = charts.Series("loss", [10 * i + 10 for i in range(len(smooth))], smooth)
 show(
-    charts.lines(
-        "Error of the guess",
-        [charts.Series("loss", [10 * i + 10 for i in range(len(smooth))], smooth)],
-        x="step",
-        y="mean squared error",
-    )
+    charts.lines("Error of the guess", [curve], x="step", y="mean squared error")
+    if losses
+    else "No step was taken."
 )
 
 # %%
 claim(
     "Before the first step the network says nothing, and the error is the noise's own variance, 1.",
-    not losses or abs(losses[0] - 1) < 0.1,
-    losses[0] if losses else "no step was taken",
+    abs(first - 1) < 0.1,
+    first,
 )
 
 # %%
-last = sum(losses[-30:]) / max(len(losses[-30:]), 1)
-claim("After some hundred steps most of the noise is guessed.", bool(losses) and last < 0.35, last)
+last = sum(losses[-30:]) / len(losses[-30:]) if losses else first
+claim("After some hundred steps most of the noise is guessed.", last < 0.35, last)
 
 # %% [markdown]
 """

@@ -80,7 +80,7 @@ claim(
 # %%
 claim(
     "A U-Net looks at most of the picture, with or without attention.",
-    min(whole, attending) > 2 * flat,
+    min(whole, attending) > max(0.5, flat),
     f"{100 * whole:.0f}% and {100 * attending:.0f}%",
 )
 
@@ -95,8 +95,8 @@ little."""
 flat_cost, deep_cost = (multiply_adds(networks[name], 1, size, size) for name in list(networks)[:2])
 weights = [parameters(networks[name]) for name in list(networks)[:2]]
 claim(
-    "Three more levels bring many times the weights for less than five times the work.",
-    weights[1] / weights[0] > 2.5 * deep_cost / flat_cost,
+    "Three more levels bring more than five times the weights for less than five times the work.",
+    weights[1] / weights[0] > 5 > deep_cost / flat_cost,
     f"{weights[1] / weights[0]:.0f} times the weights, {deep_cost / flat_cost:.1f} times the work",
 )
 
@@ -105,7 +105,7 @@ claim(
 ## What the shortcuts are for
 
 Without them every pixel's answer would have to squeeze through the smallest level. Change one pixel of
-the input by a little: with shortcuts the answer at that very pixel changes most."""
+the input by a little: with shortcuts the answer changes most beside it."""
 
 # %%
 made = networks["U-Net: halved three times"]

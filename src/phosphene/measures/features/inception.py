@@ -21,10 +21,12 @@ from phosphene.measures.features.encoder import Encoder, Family, fingerprint
 
 SIZE = 299
 PUBLISHED = "6726825d"  # how the SHA-256 of the published .pth begins
-CONVERT = f"""
-  import hashlib, torch, safetensors.torch; pth = "pt_inception-2015-12-05-{PUBLISHED}.pth"
-  safetensors.torch.save_file(torch.load(pth, weights_only=True), "inception.safetensors", \
-{{"sha256": hashlib.sha256(open(pth, "rb").read()).hexdigest()}})"""
+# One line, as users' errors are printed, so that it can be pasted as it stands.
+CONVERT = (
+    f' import hashlib, torch, safetensors.torch; pth = "pt_inception-2015-12-05-{PUBLISHED}.pth"; '
+    'safetensors.torch.save_file(torch.load(pth, weights_only=True), "inception.safetensors", '
+    '{"sha256": hashlib.sha256(open(pth, "rb").read()).hexdigest()})'
+)
 
 
 class Layer(NamedTuple):
