@@ -6,7 +6,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 
 BENCHES := start_up training_step forward roofline end_to_end sampling waiting streaming scaling quality measuring
 
-.PHONY: demo test test-all notebooks lint types bench models install clean
+.PHONY: demo test test-all notebooks lint types bench models pictures install clean
 
 BUDGET ?= 1h
 
@@ -34,6 +34,9 @@ bench: .venv/measuring            ## beside the peers; an hour on two cores, whi
 
 models: .venv/tested             ## train, measure and ship the models of models/: make models BUDGET=2h
 	$(BIN)/python -m bench.models --budget $(BUDGET)
+
+pictures: .venv/tested           ## the README's pictures of tasks, by the models that come with phosphene
+	PATH="$(CURDIR)/$(BIN):$$PATH" sh docs/pictures/make.sh
 
 install: .venv/installed
 

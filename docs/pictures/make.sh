@@ -1,0 +1,24 @@
+#!/bin/sh
+# The README's pictures of what models that come with phosphene do, made by the commands that stand beside them:
+# `make pictures`. Needs the extra `text`.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+
+phosphene sample faces --prompt "a smiling person with red curly hair and glasses" -n 8 --out smiling
+phosphene sample shapes --prompt "a red circle left of a blue star" -n 8 --out circle
+phosphene grid faces --prompt "a {smiling,sad} person with {red,black} hair" --seed 5 --out grid
+phosphene interpolate faces --seeds 0,7 -n 8 --prompt "a person with blonde hair" \
+    --prompt "a person with a beard" --out between
+phosphene edit faces --image smiling/seed0-000000.png --prompt "a person with black hair and a hat" \
+    --strength 0.75 -n 4 --out edited
+phosphene inpaint faces --image smiling/seed0-000000.png --mask "$here/mask.png" \
+    --prompt "a smiling person with red curly hair and glasses" -n 4 --out inpainted
+phosphene restore faces --image smiling/seed0-000000.png --what colouring -n 4 --out coloured
+phosphene upscale superres --image smiling/seed0-000000.png --out larger
+
+for name in smiling circle grid between edited inpainted coloured larger; do
+    cp "$name/sheet.png" "$here/$name.png"
+done
