@@ -6,7 +6,6 @@ is large, at LARGEST pixels and scaled by multiply-adds.
 """
 
 import shlex
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from phosphene.networks.count import multiply_adds, parameters
 from phosphene.recipes.settings import Recipe, changed
 from phosphene.training.assemble import family, network_config
 from phosphene.training.options import find_recipe, parse_budget
+from phosphene.training.timing import least_time
 from phosphene.training.tune import ENOUGH
 
 LARGEST = 32  # pixels a side of what is measured
@@ -135,7 +135,7 @@ def _suited(recipe: Recipe, about: Diagnosis) -> tuple[dict[str, Any], list[str]
 
 
 def measured(recipe: Recipe, size: int, channels: int, classes: int, device: torch.device) -> Step:
-    """The time of a picture, forward and backward: the least of STEPS after one that is not counted.
+    """The time of a picture, forward and backward: the least of STEPS or more, after one that is not counted.
 
     The optimizer and the averages are left out: they take gigabytes where networks are large, and little time
     beside a whole batch.
@@ -148,15 +148,16 @@ def measured(recipe: Recipe, size: int, channels: int, classes: int, device: tor
     count = recipe.training.batch if device.type == "cuda" else max(1, min(32, AT_ONCE // at**2))
     key = keys(0, range(count)).to(device)
     x0 = normal(key, 0, (channels, at, at)).float()
-    seconds = []
-    for step in range(1 + STEPS):
-        start = time.perf_counter()
+
+    def step() -> None:
         network.zero_grad(set_to_none=True)
         with computing_in(precision.name, device):
-            losses = made.loss("network", Batch(x0, Condition(), key, step, count))
+            losses = made.loss("network", Batch(x0, Condition(), key, 0, count))
         losses.mean().backward()
         finish(device)
-        seconds.append(time.perf_counter() - start)
+
+    step()
+    seconds = least_time(step, STEPS)
     factor = 1.0
     if at != size:
         factor = _cost(recipe, size, channels, classes) / _cost(recipe, at, channels, classes)
@@ -164,7 +165,7 @@ def measured(recipe: Recipe, size: int, channels: int, classes: int, device: tor
     where = f"{device}, {count_threads} threads" if device.type == "cpu" else str(device)
     scaled = f", scaled by multiply-adds ({factor:.1f}x)" if factor != 1 else ""
     how = f"measured here ({where}): {count} pictures of {at}x{at} forward and backward{scaled}, no optimizer"
-    return Step(factor * min(seconds[1:]) / count, how)
+    return Step(factor * seconds / count, how)
 
 
 def _network(recipe: Recipe, size: int, channels: int, classes: int) -> torch.nn.Module:
