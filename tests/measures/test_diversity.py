@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from phosphene.measures.diversity import by_class, diversity, spread, vendi
+from phosphene.measures.diversity import diversity, spread, vendi
 
 
 def test_spread_of_corners():
@@ -46,14 +46,3 @@ def test_equal_sets_are_equally_diverse():
         hits[0] += found.spread.holds(1)
         hits[1] += found.vendi.holds(1)
     assert min(hits) >= 34  # of 40; 38 are expected
-
-
-def test_by_class():
-    rng = np.random.default_rng(0)
-    labels = np.repeat([0, 1, 2], [100, 100, 5])
-    width = np.where(labels == 1, 0.5, 1.0)[:, None]
-    found = by_class(width * rng.normal(size=(205, 4)), labels, rng.normal(size=(205, 4)), labels)
-    assert list(found) == [0, 1]
-    assert found[0].holds(1)
-    assert found[1].holds(0.5)
-    assert not found[1].holds(1)
