@@ -68,6 +68,18 @@ def expected_decoder(ratio: float) -> float:
     return float(torch.trapezoid(nats * torch.exp(-(n**2) / 2), n)) / math.sqrt(2 * math.pi) / math.log(2)
 
 
+def test_prior_is_the_divergence_of_the_noisiest_level_from_noise():
+    """Picture by picture, where signal is left and the term is large."""
+    pictures, levels = to_bytes(points(5, 1, 2, 2)), schedule.preserving(torch.tensor([0.7, 0.1]).double())
+    bound = likelihood.elbo(GAUSSIAN.denoise, pictures, levels, Condition(), noise.keys(0, range(5)))
+    alpha, sigma = levels.alpha[0], levels.sigma[0]
+    noisy = torch.distributions.Normal(alpha * to_values(pictures).double(), sigma)
+    nats = torch.distributions.kl_divergence(noisy, torch.distributions.Normal(0.0 * sigma, sigma))
+    expected = nats.flatten(1).sum(1) / (4 * math.log(2))
+    torch.testing.assert_close(bound.prior, expected, rtol=1e-6, atol=0)
+    assert float(expected.min()) > 0.01
+
+
 @pytest.mark.parametrize("steps", [30, 120])
 def test_elbo_of_a_gaussian_is_known(steps):
     """Prior, diffusion and decoder, each against its exact expectation under the exact denoiser."""
