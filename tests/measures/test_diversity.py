@@ -38,6 +38,18 @@ def test_half_as_wide_is_half_as_diverse():
     assert collapsed.vendi_made <= 4 < collapsed.vendi_real
 
 
+def test_both_sets_are_cut_to_one_count_and_lie_about_the_mean_of_the_real_one():
+    rng = np.random.default_rng(0)
+    made, real = rng.normal(size=(30, 4)) + 0.7, rng.normal(size=(50, 4))
+    shuffled = np.random.default_rng(5)
+    x, y = shuffled.permutation(made), shuffled.permutation(real)[:30]
+    found = diversity(made, real, 5)
+    assert found.vendi_made == pytest.approx(vendi(x - y.mean(0)), rel=1e-12)
+    assert found.vendi_real == pytest.approx(vendi(y - y.mean(0)), rel=1e-12)
+    assert found.spread.value == pytest.approx(spread(x) / spread(y), rel=1e-12)
+    assert diversity(made, real, 5, most=20).count == 20
+
+
 def test_equal_sets_are_equally_diverse():
     hits = [0, 0]
     for seed in range(40):
