@@ -146,6 +146,16 @@ def test_bytes_of_a_gaussian_by_the_flow():
     assert float(flow.bits.mean()) == pytest.approx(ENTROPY + 7, abs=0.01 + 4 * error)
 
 
+def test_bytes_fill_bins_of_a_256th_of_the_range():
+    """Byte k is spread over 2 (k + u) / 256 - 1 with u in [0, 1), and a value's 7 bits fewer are a bin's."""
+    pictures, key = to_bytes(MEAN + SD * points(4, 1, 2, 2)), noise.keys(0, range(4))
+    flow = likelihood.flow_bits_of_bytes(GAUSSIAN.denoise, pictures, Condition(), key, (2e-3, 1e5), 1e-7)
+    values = 2 * (pictures + noise.uniform(key, 0, (1, 2, 2), noise.DEQUANTIZE)) / 256 - 1
+    level = schedule.exploding(torch.full((4,), 2e-3, dtype=torch.float64))
+    expected = 7 - GAUSSIAN.log_density(values.double(), level) / (4 * math.log(2))
+    torch.testing.assert_close(flow.bits, expected, rtol=0, atol=1e-4)
+
+
 def test_hutchinson_is_unbiased():
     """For a linear map the mean over many draws is the trace, and diagonal maps are exact."""
     matrix = points(3, 3)
