@@ -11,7 +11,7 @@ import phosphene
 from phosphene.data.doctor.result import from_json
 from phosphene.recipes.presets import RECIPES
 from phosphene.recipes.settings import changed, parse_assignment
-from phosphene.training import proposal
+from phosphene.training import proposal, timing
 from tests.cli.test_photographs import folder as folder  # the fixture
 from tests.data.doctor.planted import CROPS
 
@@ -120,9 +120,7 @@ def test_the_command_that_is_proposed_is_the_recipe_that_is_said(folder, tmp_pat
 def test_a_picture_is_timed_on_the_recipes_network():
     step = proposal.measured(
         changed(RECIPES["flow"], {"network.width": 8, "network.blocks": 1, "network.head_width": 8}),
-        8,
-        3,
-        0,
+        proposal.Form(8, 3, heard=4),
         proposal.choose_device("cpu"),
     )
     assert 0 < step.seconds < 5
@@ -133,8 +131,8 @@ def test_larger_pictures_are_timed_small_and_scaled_by_what_they_cost(monkeypatc
     recipe = changed(RECIPES["flow"], {"network.width": 8, "network.blocks": 1, "network.head_width": 8})
     recipe = changed(recipe, {"network.multipliers": [1, 1], "network.attention": []})
     monkeypatch.setattr(proposal, "LARGEST", 8)
-    monkeypatch.setattr(proposal.time, "perf_counter", iter(range(100)).__next__)
-    step = proposal.measured(recipe, 16, 1, 0, proposal.choose_device("cpu"))
+    monkeypatch.setattr(timing.time, "perf_counter", iter(map(float, range(100))).__next__)
+    step = proposal.measured(recipe, proposal.Form(16, 1), proposal.choose_device("cpu"))
     # Convolutions cost four times as much, attention more; the clock says a second for 32 pictures.
     assert step.seconds == pytest.approx(4 / 32, rel=0.03)
     assert "scaled by multiply-adds (4.1x)" in step.how

@@ -105,7 +105,7 @@ def test_floors_are_real_against_real(evaluation, hand):
 
 
 def test_copies_by_hand(evaluation, hand):
-    encoder = ENCODERS["pixels"]()
+    encoder = ENCODERS["normalised-pixels"]()
     pictures = hand.data.pictures
     found = memorisation.memorisation(
         memorisation.views(hand.made, encoder),

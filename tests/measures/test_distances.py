@@ -89,6 +89,20 @@ def test_the_true_distance_is_found_at_infinity():
     assert binomtest(hits, 40, 0.95).pvalue > 1e-3
 
 
+def test_infinity_is_where_a_weighted_line_through_the_means_of_all_parts_ends():
+    """NumPy's own fit: a mean of k parts of N/k has sqrt(k) times the deviation of the whole."""
+    rng = np.random.default_rng(3)
+    a, b = rng.normal(size=(96, 5)), 1.2 * rng.normal(size=(96, 5))
+    shuffled = np.random.default_rng(7)
+    p, q = shuffled.permutation(a), shuffled.permutation(b)
+    means = [
+        np.mean([frechet(*pair) for pair in zip(np.split(p, parts), np.split(q, parts), strict=True)])
+        for parts in (1, 2, 3, 4)
+    ]
+    wanted = np.polyfit(np.array([1, 2, 3, 4]) / 96, means, 1, w=1 / np.sqrt([1, 2, 3, 4]))[1]
+    assert frechet_infinity(a, b, 7).value == pytest.approx(wanted, rel=1e-9)
+
+
 def test_too_few_rows():
     with pytest.raises(ValueError, match="1 pictures: this figure needs at least 2"):
         frechet(np.zeros((1, 3)), np.zeros((5, 3)))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from phosphene.measures.diversity import by_class, diversity, spread, vendi
+from phosphene.measures.diversity import diversity, spread, vendi
 
 
 def test_spread_of_corners():
@@ -38,6 +38,18 @@ def test_half_as_wide_is_half_as_diverse():
     assert collapsed.vendi_made <= 4 < collapsed.vendi_real
 
 
+def test_both_sets_are_cut_to_one_count_and_lie_about_the_mean_of_the_real_one():
+    rng = np.random.default_rng(0)
+    made, real = rng.normal(size=(30, 4)) + 0.7, rng.normal(size=(50, 4))
+    shuffled = np.random.default_rng(5)
+    x, y = shuffled.permutation(made), shuffled.permutation(real)[:30]
+    found = diversity(made, real, 5)
+    assert found.vendi_made == pytest.approx(vendi(x - y.mean(0)), rel=1e-12)
+    assert found.vendi_real == pytest.approx(vendi(y - y.mean(0)), rel=1e-12)
+    assert found.spread.value == pytest.approx(spread(x) / spread(y), rel=1e-12)
+    assert diversity(made, real, 5, most=20).count == 20
+
+
 def test_equal_sets_are_equally_diverse():
     hits = [0, 0]
     for seed in range(40):
@@ -46,14 +58,3 @@ def test_equal_sets_are_equally_diverse():
         hits[0] += found.spread.holds(1)
         hits[1] += found.vendi.holds(1)
     assert min(hits) >= 34  # of 40; 38 are expected
-
-
-def test_by_class():
-    rng = np.random.default_rng(0)
-    labels = np.repeat([0, 1, 2], [100, 100, 5])
-    width = np.where(labels == 1, 0.5, 1.0)[:, None]
-    found = by_class(width * rng.normal(size=(205, 4)), labels, rng.normal(size=(205, 4)), labels)
-    assert list(found) == [0, 1]
-    assert found[0].holds(1)
-    assert found[1].holds(0.5)
-    assert not found[1].holds(1)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binomtest, t
 
 from phosphene.measures.interval import Interval, around, jackknife, share
 
@@ -20,6 +20,22 @@ def test_the_jackknife_of_a_mean_is_students_interval():
     pairs = [x[np.random.default_rng(3).permutation(24) % 12 == g].mean() for g in range(12)]
     wanted = around(float(x.mean()), float(np.std(pairs, ddof=1) / np.sqrt(12)), 11)
     assert found == pytest.approx(wanted, rel=1e-12)
+
+
+def test_around_is_students_interval():
+    low, high = t.interval(0.95, 7, 2.0, 0.5)
+    assert around(2.0, 0.5, 7) == pytest.approx((2.0, low, high), rel=1e-12)
+
+
+def test_every_set_has_groups_of_its_own():
+    """Rows of two sets do not belong together, even where they are the same."""
+    x = np.random.default_rng(0).normal(size=(24, 1))
+    parts = [np.random.default_rng(seed).permutation(24) % 6 for seed in (3, 4)]
+    without = [float(x[parts[0] != g].mean() - x[parts[1] != g].mean()) for g in range(6)]
+    wanted = around(0.0, float(np.sqrt(5 * np.var(without))), 5)
+    found = jackknife(lambda a, b: float(a.mean() - b.mean()), (x, x), groups=6, seed=3)
+    assert found == pytest.approx(wanted, rel=1e-9)
+    assert found.high > 0.1
 
 
 def test_the_jackknife_covers_a_difference_of_two_sets():

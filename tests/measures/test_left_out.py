@@ -46,6 +46,16 @@ def test_pictures_of_the_same_kind_are_no_copies():
     assert len(found.held_out.ratio) == MOST
 
 
+def test_of_many_those_at_even_distances_are_left_out():
+    training = np.random.default_rng(2).normal(size=(150, 3))
+    found = left_out(Views(training[:5], training[:5]), Views(training, training))
+    between = np.linalg.norm(training[:, None] - training[None], axis=2)
+    np.fill_diagonal(between, np.inf)
+    rows = np.arange(MOST) * 150 // MOST
+    np.testing.assert_allclose(found.held_out.distance, between.min(1)[rows], rtol=1e-9)
+    assert rows[-1] == 147
+
+
 def test_too_few_pictures_are_refused():
     with pytest.raises(ValueError, match="needs at least 4"):
         left_out(both(np.zeros((5, 2))), both(np.zeros((3, 2))))

@@ -68,6 +68,18 @@ def expected_decoder(ratio: float) -> float:
     return float(torch.trapezoid(nats * torch.exp(-(n**2) / 2), n)) / math.sqrt(2 * math.pi) / math.log(2)
 
 
+def test_prior_is_the_divergence_of_the_noisiest_level_from_noise():
+    """Picture by picture, where signal is left and the term is large."""
+    pictures, levels = to_bytes(points(5, 1, 2, 2)), schedule.preserving(torch.tensor([0.7, 0.1]).double())
+    bound = likelihood.elbo(GAUSSIAN.denoise, pictures, levels, Condition(), noise.keys(0, range(5)))
+    alpha, sigma = levels.alpha[0], levels.sigma[0]
+    noisy = torch.distributions.Normal(alpha * to_values(pictures).double(), sigma)
+    nats = torch.distributions.kl_divergence(noisy, torch.distributions.Normal(0.0 * sigma, sigma))
+    expected = nats.flatten(1).sum(1) / (4 * math.log(2))
+    torch.testing.assert_close(bound.prior, expected, rtol=1e-6, atol=0)
+    assert float(expected.min()) > 0.01
+
+
 @pytest.mark.parametrize("steps", [30, 120])
 def test_elbo_of_a_gaussian_is_known(steps):
     """Prior, diffusion and decoder, each against its exact expectation under the exact denoiser."""
@@ -132,6 +144,16 @@ def test_bytes_of_a_gaussian_by_the_flow():
     )
     error = float(flow.bits.std()) / math.sqrt(rows)
     assert float(flow.bits.mean()) == pytest.approx(ENTROPY + 7, abs=0.01 + 4 * error)
+
+
+def test_bytes_fill_bins_of_a_256th_of_the_range():
+    """Byte k is spread over 2 (k + u) / 256 - 1 with u in [0, 1), and a value's 7 bits fewer are a bin's."""
+    pictures, key = to_bytes(MEAN + SD * points(4, 1, 2, 2)), noise.keys(0, range(4))
+    flow = likelihood.flow_bits_of_bytes(GAUSSIAN.denoise, pictures, Condition(), key, (2e-3, 1e5), 1e-7)
+    values = 2 * (pictures + noise.uniform(key, 0, (1, 2, 2), noise.DEQUANTIZE)) / 256 - 1
+    level = schedule.exploding(torch.full((4,), 2e-3, dtype=torch.float64))
+    expected = 7 - GAUSSIAN.log_density(values.double(), level) / (4 * math.log(2))
+    torch.testing.assert_close(flow.bits, expected, rtol=0, atol=1e-4)
 
 
 def test_hutchinson_is_unbiased():

@@ -10,7 +10,7 @@ import torch
 from scipy.stats import fisher_exact
 from sklearn.datasets import load_digits
 
-from phosphene.measures.features.fixed import pixels, random_convolutions
+from phosphene.measures.features.fixed import normalised_pixels, pixels, random_convolutions
 from phosphene.measures.memorisation import Views, exceeds, memorisation, neighbours, views
 
 DIGITS = (load_digits(return_X_y=True)[0] * (255 / 16)).astype(np.uint8).reshape(-1, 1, 8, 8)
@@ -65,6 +65,11 @@ def test_an_exact_copy_has_distance_0():
     assert found.ratio.tolist() == [0, 0]
 
 
+def test_what_training_has_twice_is_no_nearer_than_its_twin():
+    found = neighbours(Views(np.zeros((1, 1)), np.zeros((1, 1))), np.array([[0.0], [0], [5]]))
+    assert (found.ratio[0], found.calibrated[0]) == (1, 0)
+
+
 @pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize("encoder", [pixels(8), random_convolutions()], ids=lambda e: e.name)
 def test_copies_are_flagged(flip, encoder):
@@ -77,6 +82,40 @@ def test_copies_are_flagged(flip, encoder):
     assert (found.made.nearest == np.arange(60)).mean() > 0.9
     assert (found.made.mirrored == flip).mean() > 0.9
     assert found.null.value < 0.05
+
+
+@pytest.mark.parametrize("factor", [1.25, 0.8, 0.5])
+def test_lighter_and_darker_copies_are_flagged(factor):
+    """White is clipped: the bright part of a digit is all white."""
+    training, held_out, _ = split(0)
+    made = np.minimum(training[:100] * factor, 255).round().astype(np.uint8)
+    encoder = normalised_pixels(8)
+    found = memorisation(views(made, encoder), encoder(training), views(held_out, encoder))
+    assert found.memorising
+    assert found.share.value > 0.95
+    assert found.null.value < 0.05
+
+
+def test_a_third_of_the_second_distance_is_the_limit():
+    """At x between 0 and 100 the ratio is x / (100 - x). Held-out pictures that are copies leave the
+    calibrated distance no limit: the ratio alone judges."""
+    training = np.array([[0.0], [100], [300]])
+    held_out = Views(training.repeat(10, 0), training.repeat(10, 0))
+    made = np.array([[24.8], [25.2], [49.0]])
+    found = memorisation(Views(made, made), training, held_out)
+    assert found.copies.tolist() == [True, False, False]
+    assert found.null.value == 1
+
+
+def test_the_limit_of_the_calibrated_distance_is_a_hundredth_of_held_out_pictures():
+    """Of training pictures at 0, 0 and 90, at x below 45: 3 x / (x + x + 90 - x), and the ratio is 1."""
+    training, held_out = np.array([[0.0], [0], [90]]), np.arange(10.0, 30.1, 0.1)[:, None]
+    limit = float(np.quantile(3 * held_out / (held_out + 90), 0.01))
+    x = 90 * limit / (3 - limit)
+    made = np.array([[x - 0.01], [x + 0.01]])
+    found = memorisation(Views(made, made), training, Views(held_out, held_out))
+    assert found.copies.tolist() == [True, False]
+    assert found.null.value == 2 / 201  # 10.0 and 10.1 lie below 10.2
 
 
 def test_some_copies_among_new_pictures():
@@ -96,12 +135,15 @@ def test_copies_of_what_training_has_twice_are_flagged():
     assert found.share.value == 1
 
 
-def test_healthy_sets_are_not_flagged():
+@pytest.mark.parametrize(
+    "encode", [rows, lambda seen: views(seen, normalised_pixels(8))], ids=["plain", "normalised"]
+)
+def test_healthy_sets_are_not_flagged(encode):
     alarms, shares, nulls = 0, [], []
     for seed in range(100):
         order = np.random.default_rng(seed).permutation(len(DIGITS))
         training, held_out, made = (DIGITS[order[a:b]] for a, b in itertools.pairwise((0, 300, 450, 600)))
-        found = memorisation(rows(made), rows(training).plain, rows(held_out))
+        found = memorisation(encode(made), encode(training).plain, encode(held_out))
         alarms += found.memorising
         shares.append(found.share.value)
         nulls.append(found.null.value)
@@ -109,14 +151,17 @@ def test_healthy_sets_are_not_flagged():
     assert np.mean(shares) == pytest.approx(np.mean(nulls), abs=0.01)
 
 
-def test_dull_pictures_are_no_copies():
+@pytest.mark.parametrize(
+    "encode", [rows, lambda seen: views(seen, normalised_pixels(8))], ids=["plain", "normalised"]
+)
+def test_dull_pictures_are_no_copies(encode):
     # What a generator makes that has not learned yet.
     training, held_out, others = split(4)
     mean = np.broadcast_to(training.mean(0), (100, 1, 8, 8)).astype(np.uint8)
     blend = ((others[:100].astype(int) + others[100:200]) // 2).astype(np.uint8)
     grey = np.full((100, 1, 8, 8), 128, dtype=np.uint8)
     for made in (mean, blend, grey):
-        found = memorisation(rows(made), rows(training).plain, rows(held_out))
+        found = memorisation(encode(made), encode(training).plain, encode(held_out))
         assert not found.memorising
         assert found.share.value <= 0.02
 

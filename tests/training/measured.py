@@ -10,7 +10,7 @@ from phosphene.data.cache import prepare
 from phosphene.data.sources import find
 from phosphene.measures.colour import colour
 from phosphene.measures.diversity import diversity
-from phosphene.measures.features.fixed import pixels, random_convolutions
+from phosphene.measures.features.fixed import normalised_pixels, random_convolutions
 from phosphene.measures.kernel import kernel_distance
 from phosphene.measures.memorisation import memorisation, views
 from phosphene.pictures.pixels import to_bytes
@@ -52,7 +52,7 @@ def by_hand(run: Path, best: bool = False) -> tuple[dict[str, float], torch.Tens
         batch=ROWS,
     )
     bytes_ = to_bytes(made.values)
-    real, copies = random_convolutions(), pixels(8)
+    real, copies = random_convolutions(), normalised_pixels(8)
     features = real(bytes_)
     beside_features = real(data.pictures[beside])
     known = real(data.pictures[evenly(training, REAL)])

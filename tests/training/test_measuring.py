@@ -12,7 +12,7 @@ from PIL import Image
 import phosphene
 from phosphene.data.cache import prepare
 from phosphene.data.sources import find
-from phosphene.measures.features.fixed import pixels, random_convolutions
+from phosphene.measures.features.fixed import normalised_pixels, random_convolutions
 from phosphene.measures.memorisation import views
 from phosphene.pictures.pixels import to_bytes
 from phosphene.recipes.settings import changed
@@ -154,7 +154,7 @@ def test_a_run_of_16_pictures_that_makes_copies_of_them_stops(tmp_path, monkeypa
         if len(seen) < 2:
             return made(pictures, features, small)
         known = torch.from_numpy(data.pictures[training])[torch.arange(len(pictures)) % len(training)]
-        return made(known, random_convolutions()(known), views(known, pixels(8)))
+        return made(known, random_convolutions()(known), views(known, normalised_pixels(8)))
 
     monkeypatch.setattr("phosphene.training.measurement.Made", by_heart)
     values = {

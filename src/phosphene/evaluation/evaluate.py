@@ -31,7 +31,7 @@ COUNTS = (1000, 500, 250, 100)
 WORTH = {"cpu": 1.5e12, "cuda": 1.5e15}
 """Multiply-adds spent on samples by default: about a minute of two cores, or of a GPU."""
 USUAL = tuple(name for name in ("shipped", "random-conv", "dct-bands") if name in ENCODERS)
-COPIES = "pixels"  # the encoder by which copies are searched for, beside those asked for
+COPIES = "normalised-pixels"  # the encoder by which copies are searched for, beside those asked for
 
 
 class Doing(NamedTuple):

@@ -5,11 +5,10 @@ eigenvalues of K / n, K_ij the cosine of features i and j after the mean of the 
 number of effectively different pictures. At equal counts: the Vendi score grows with n.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Float, Float64
 from scipy.linalg import eigvalsh
 
 from phosphene.measures.interval import Interval, jackknife
@@ -55,20 +54,3 @@ def vendi(rows: Float64[np.ndarray, "n d"]) -> float:
     values = eigvalsh(unit @ unit.T if len(rows) < rows.shape[1] else unit.T @ unit)
     values = values[values > 0] / values.sum()
     return float(np.exp(-(values * np.log(values)).sum()))
-
-
-def by_class(
-    made: Float[Array, "n d"],
-    made_labels: Int64[np.ndarray, " n"],
-    real: Float[Array, "m d"],
-    real_labels: Int64[np.ndarray, " m"],
-    seed: int = 0,
-) -> Mapping[int, Interval]:
-    """Spread of made over spread of real pictures in each class that has ten of both."""
-    x, y = to_rows(made), to_rows(real)
-    found = {}
-    for label in np.unique(real_labels):
-        a, b = x[made_labels == label], y[real_labels == label]
-        if min(len(a), len(b)) >= 10:
-            found[int(label)] = jackknife(lambda p, q: spread(p) / spread(q), (a, b), 5, seed)
-    return found

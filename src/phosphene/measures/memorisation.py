@@ -7,7 +7,8 @@ its mirror image, whichever is nearer. It counts as a copy where
     d_1 / mean(d_1 .. d_50) < q                           calibrated distance (after Carlini 2023)
 
 with q the lowest hundredth of held-out real pictures, which cannot be copies. Those are judged in the same
-way: what is flagged among them is the null, and memorisation is what exceeds it.
+way: what is flagged among them is the null, and memorisation is what exceeds it. On normalised pixels
+(features/fixed.py) a copy is one however much lighter, darker or flatter it was made.
 """
 
 from collections.abc import Callable

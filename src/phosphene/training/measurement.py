@@ -26,7 +26,7 @@ from phosphene.families.device import computing_in, finish
 from phosphene.families.diffusion import Diffusion
 from phosphene.families.sampled import columns_for
 from phosphene.files import write_atomic
-from phosphene.measures.features.fixed import pixels, random_convolutions
+from phosphene.measures.features.fixed import normalised_pixels, random_convolutions
 from phosphene.measures.memorisation import Memorised, Views, views
 from phosphene.pictures.pixels import to_bytes, to_pillow, to_values
 from phosphene.pictures.sheet import sheet
@@ -76,7 +76,7 @@ class Measurement:
         size = trainer.dataset.size
         batch = min(max(PIXELS // size**2, 1), 256)
         self.encoder = replace(random_convolutions(), batch=batch).to(trainer.device)
-        self.small = replace(pixels(min(SMALL, size)), batch=batch).to(trainer.device)
+        self.small = replace(normalised_pixels(min(SMALL, size)), batch=batch).to(trainer.device)
         self.known: Known | None = None
         self.count = 0
 

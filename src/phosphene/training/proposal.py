@@ -6,7 +6,6 @@ is large, at LARGEST pixels and scaled by multiply-adds.
 """
 
 import shlex
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -26,19 +25,32 @@ from phosphene.families.precision import choose_precision
 from phosphene.networks.build import build, narrowest
 from phosphene.networks.count import multiply_adds, parameters
 from phosphene.recipes.settings import Recipe, changed
-from phosphene.training.assemble import family, network_config
+from phosphene.store import text_encoder
+from phosphene.training.assemble import AnyConfig, family, network_config
 from phosphene.training.options import find_recipe, parse_budget
+from phosphene.training.text import learned
+from phosphene.training.timing import least_time
 from phosphene.training.tune import ENOUGH
 
 LARGEST = 32  # pixels a side of what is measured
 STEPS = 3
 AT_ONCE = 2**12  # pixels of what is measured on a CPU: with its weights a quarter of a GB
 SMALLEST = 16  # pictures a step
+TOKENS = 32  # of a caption
 DROPOUT = {"enough": 0.0, "borderline": 0.1, "too few": 0.2}
 AUGMENT = 0.12  # EDM's, of which the network is told, so that they do not show in what it makes
 CHANNELS = {"L": 1, "RGB": 3, "RGBA": 4}
 
 Progress = Callable[[str, int, int], None]
+
+
+class Form(NamedTuple):
+    """What a network is made for. heard: the width of the states of an encoder of captions, 0 for none."""
+
+    size: int
+    channels: int
+    classes: int = 0
+    heard: int = 0
 
 
 class Step(NamedTuple):
@@ -82,8 +94,9 @@ def propose(
     """How to train the recipe on what was examined. budget: seconds to spend, None for as long as pays."""
     channels, enough = CHANNELS[about.colours.training], about.enough
     classes = 0 if about.labels is None else len(about.labels.counts)
+    form = Form(about.size, channels, classes, _heard(recipe, about, device))
     settings, why = _suited(recipe, about)
-    step = measured(changed(recipe, settings), about.size, channels, classes, device)
+    step = measured(changed(recipe, settings), form, device)
     images = enough.wanted if enough.verdict == "enough" else min(enough.wanted, middle(enough))
     words = [f"phosphene train {shlex.quote(str(data))}", f"--recipe {recipe.name}", f"--size {about.size}"]
     if budget is not None:
@@ -107,7 +120,7 @@ def propose(
         recipe=recipe.name,
         size=about.size,
         channels=channels,
-        parameters=_weights(changed(recipe, settings), about.size, channels, classes),
+        parameters=parameters(_network(changed(recipe, settings), form)),
         batch=batch,
         images=images,
         seconds=images * step.seconds,
@@ -128,55 +141,78 @@ def _suited(recipe: Recipe, about: Diagnosis) -> tuple[dict[str, Any], list[str]
     if recipe.network.dropout < dropout:
         settings["network.dropout"] = dropout
         why.append(f"dropout of {dropout:g}: few pictures are learned by heart more slowly with it")
-    if about.enough.verdict == "too few" and not (recipe.data.augment or recipe.data.flip):
+    turned = recipe.data.augment or recipe.data.flip or recipe.data.pairs  # pairs would be turned apart
+    if about.enough.verdict == "too few" and not turned:
         settings["data.augment"] = AUGMENT
         why.append("augmentations that do not show in what is made, for the same reason")
     return settings, why
 
 
-def measured(recipe: Recipe, size: int, channels: int, classes: int, device: torch.device) -> Step:
-    """The time of a picture, forward and backward: the least of STEPS after one that is not counted.
+def _heard(recipe: Recipe, about: Diagnosis, device: torch.device) -> int:
+    """The width of the states of captions, if the recipe would learn them."""
+    found = about.captions
+    if found is None:
+        return 0
+    pictures = found.count + found.missing + found.empty
+    name = learned(recipe.data.text, found.count, found.distinct, pictures, about.labels is not None).name
+    return 0 if name is None else text_encoder.find(name, device).width
+
+
+def measured(recipe: Recipe, form: Form, device: torch.device) -> Step:
+    """The time of a picture, forward and backward: the least of STEPS or more, after one that is not counted.
 
     The optimizer and the averages are left out: they take gigabytes where networks are large, and little time
     beside a whole batch.
     """
-    at = min(size, LARGEST)
-    config = network_config(recipe, at, channels, classes)
+    _config(recipe, form)  # what it does not take is said of the size that was asked for
+    sizes = range(min(form.size, LARGEST), form.size + 1)
+    at = next(at for at in sizes if _takes(recipe, form._replace(size=at)))
+    config = _config(recipe, form._replace(size=at))
     made = family(recipe, config)
     network = made_ready(made.network, device).train()
     precision = choose_precision(recipe.training.precision, device, narrowest(config), training=True)
     count = recipe.training.batch if device.type == "cuda" else max(1, min(32, AT_ONCE // at**2))
     key = keys(0, range(count)).to(device)
-    x0 = normal(key, 0, (channels, at, at)).float()
-    seconds = []
-    for step in range(1 + STEPS):
-        start = time.perf_counter()
+    x0 = normal(key, 0, (form.channels, at, at)).float()
+    said = torch.zeros(count, TOKENS, form.heard, device=device) if form.heard else None
+
+    def step() -> None:
         network.zero_grad(set_to_none=True)
         with computing_in(precision.name, device):
-            losses = made.loss("network", Batch(x0, Condition(), key, step, count))
+            losses = made.loss("network", Batch(x0, Condition(tokens=said), key, 0, count))
         losses.mean().backward()
         finish(device)
-        seconds.append(time.perf_counter() - start)
+
+    step()
+    seconds = least_time(step, STEPS)
     factor = 1.0
-    if at != size:
-        factor = _cost(recipe, size, channels, classes) / _cost(recipe, at, channels, classes)
+    if at != form.size:
+        factor = _cost(recipe, form) / _cost(recipe, form._replace(size=at))
     count_threads = torch.get_num_threads()
     threads = "1 thread" if count_threads == 1 else f"{count_threads} threads"
     where = f"{device}, {threads}" if device.type == "cpu" else str(device)
     scaled = f", scaled by multiply-adds ({factor:.1f}x)" if factor != 1 else ""
     how = f"measured here ({where}): {count} pictures of {at}x{at} forward and backward{scaled}, no optimizer"
-    return Step(factor * min(seconds[1:]) / count, how)
+    return Step(factor * seconds / count, how)
 
 
-def _network(recipe: Recipe, size: int, channels: int, classes: int) -> torch.nn.Module:
+def _config(recipe: Recipe, form: Form) -> AnyConfig:
+    return network_config(recipe, form.size, form.channels, form.classes, form.heard)
+
+
+def _takes(recipe: Recipe, form: Form) -> bool:
+    try:
+        _config(recipe, form)
+    except ValueError:
+        return False
+    return True
+
+
+def _network(recipe: Recipe, form: Form) -> torch.nn.Module:
     """Without memory for its weights."""
     with torch.device("meta"):
-        return build(network_config(recipe, size, channels, classes))
+        return build(_config(recipe, form))
 
 
-def _weights(recipe: Recipe, size: int, channels: int, classes: int) -> int:
-    return parameters(_network(recipe, size, channels, classes))
-
-
-def _cost(recipe: Recipe, size: int, channels: int, classes: int) -> int:
-    return multiply_adds(_network(recipe, size, channels, classes), channels, size, size)
+def _cost(recipe: Recipe, form: Form) -> int:
+    return multiply_adds(_network(recipe, form), form.channels, form.size, form.size)

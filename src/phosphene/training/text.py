@@ -26,34 +26,43 @@ class Settled(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def settled(recipe: Recipe, data: Dataset) -> Settled:
-    """data.text as a name, a folder or None.
+class Learned(NamedTuple):
+    """The encoder of captions, or None, and what is to be said of the choice."""
+
+    name: str | None
+    words: str | None = None
+
+
+def learned(asked: str | None, given: int, different: int, pictures: int, labelled: bool) -> Learned:
+    """What data.text means for a set of so many pictures, of which so many have a caption, so many different.
 
     auto takes captions where most pictures have one, they differ, and no picture has a label: whoever wrote
     captions and sorted nothing into classes wants to ask in words.
     """
-    asked = recipe.data.text
-    if asked is None:
-        return Settled(recipe)
-    if asked != AUTO:
-        place = str(Path(asked).resolve()) if Path(asked).is_dir() else asked
-        return Settled(changed(recipe, {"data.text": place}))
-    none = changed(recipe, {"data.text": None})
-    given = [said for said in data.captions or () if said]
-    if not given:
-        return Settled(none)
-    some = f"captions of {len(given):,} of {len(data.pictures):,} pictures"
+    if asked != AUTO or not given:
+        return Learned(None if asked == AUTO else asked)
+    some = f"captions of {given:,} of {pictures:,} pictures"
     learn = f"--set data.text={MINILM} learns them"
-    if data.labels is not None:
-        return Settled(none, (f"{some} are left aside, as there are labels; {learn} too",))
-    if len(set(given)) < 2:
-        return Settled(none, (f"{some} say all the same and are left aside; {learn}",))
-    if len(given) <= MOST * len(data.pictures):
-        return Settled(none, (f"{some} are too few to ask by and are left aside; {learn}",))
+    if labelled:
+        return Learned(None, f"{some} are left aside, as there are labels; {learn} too")
+    if different < 2:
+        return Learned(None, f"{some} say all the same and are left aside; {learn}")
+    if given <= MOST * pictures:
+        return Learned(None, f"{some} are too few to ask by and are left aside; {learn}")
     if not text_encoder.installed():
-        return Settled(none, (f"{some} are left aside without a text encoder: {text_encoder.INSTALL}",))
+        return Learned(None, f"{some} are left aside without a text encoder: {text_encoder.INSTALL}")
     words = f"{some} are learned with the text encoder {MINILM}; --set data.text=none leaves them aside"
-    return Settled(changed(recipe, {"data.text": MINILM}), (words,))
+    return Learned(MINILM, words)
+
+
+def settled(recipe: Recipe, data: Dataset) -> Settled:
+    """data.text as a name, a folder or None."""
+    asked = recipe.data.text
+    given = [said for said in data.captions or () if said]
+    name, words = learned(asked, len(given), len(set(given)), len(data.pictures), data.labels is not None)
+    place = str(Path(name).resolve()) if name is not None and Path(name).is_dir() else name
+    same = recipe if place == asked else changed(recipe, {"data.text": place})
+    return Settled(same, () if words is None else (words,))
 
 
 def encoder(recipe: Recipe, device: torch.device) -> TextEncoder | None:

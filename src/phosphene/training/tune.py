@@ -14,7 +14,6 @@ digits of the demonstration; LOG.md). What the caller has fixed is left as it is
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
-from statistics import median
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +27,7 @@ from phosphene.families.device import finish
 from phosphene.families.diffusion import Diffusion, held_out_losses, quantile_levels
 from phosphene.recipes.settings import Recipe, TransformerSettings, changed
 from phosphene.training.memory import free, held, peak
+from phosphene.training.timing import least_time
 from phosphene.training.train import build
 from phosphene.training.trainer import Trainer
 from phosphene.training.workers import Workers
@@ -64,20 +64,21 @@ class Tuned(NamedTuple):
 
 
 def measure(recipe: Recipe, data: Dataset, device: torch.device, batch: int, least: int = 3) -> Measured:
-    """The median of at least `least` steps, and the peak of memory, at one batch."""
+    """The quickest of at least `least` steps, and the peak of memory, at one batch."""
     trainer = build(
         changed(recipe, {"training.batch": batch, "training.accumulate": 1}), data, device, Workers()
     )
-    seconds, family = list[float](), trainer.shadow
+    family, seconds = trainer.shadow, 0.0
     assert isinstance(family, Diffusion)
 
-    def work() -> None:
+    def step() -> None:
         trainer.update()
-        for _ in range(least):
-            start = time.perf_counter()
-            trainer.update()
-            finish(device)
-            seconds.append(time.perf_counter() - start)
+        finish(device)
+
+    def work() -> None:
+        nonlocal seconds
+        step()
+        seconds = least_time(step, least)
         if len(trainer.held_out):
             part = trainer.held_out_batch(trainer.held_out[:batch])
             held_out_losses(family, [part], quantile_levels(family, 1))
@@ -85,7 +86,7 @@ def measure(recipe: Recipe, data: Dataset, device: torch.device, batch: int, lea
 
     with closing(trainer.loader), torch.random.fork_rng():
         memory = peak(device, work)
-    return Measured(batch, median(seconds), memory)
+    return Measured(batch, seconds, memory)
 
 
 def _sample(trainer: Trainer, family: Diffusion) -> None:
@@ -105,7 +106,7 @@ def batches(
     fits; then halves of it, while the budget is too short for ENOUGH steps and until the deadline."""
     before = held(device)
     batch = within(recipe, data)
-    now = measure(recipe, data, device, min(SMALLEST, batch), least=1)
+    now = measure(recipe, data, device, min(SMALLEST, batch), least=2)
     yield now
     # What the weights take counts as if it grew with the batch too: the estimate is on the safe side.
     each, room = (now.memory - before) / now.batch, ROOM * free(device)
@@ -191,7 +192,7 @@ def width_for(
 
     def steps_at(width: int) -> float:
         part = -(-batch // recipe.training.accumulate)
-        now = measure(changed(recipe, {"network.width": width}), data, device, part, least=1)
+        now = measure(changed(recipe, {"network.width": width}), data, device, part, least=2)
         return budget * now.speed / batch
 
     chosen = settings.width

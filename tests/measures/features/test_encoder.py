@@ -6,9 +6,15 @@ import torch
 
 from phosphene.measures.features.encoder import fingerprint, rgb
 from phosphene.measures.features.encoders import ENCODERS
-from phosphene.measures.features.fixed import cosines, dct_bands, pixels, random_convolutions
+from phosphene.measures.features.fixed import (
+    cosines,
+    dct_bands,
+    normalised_pixels,
+    pixels,
+    random_convolutions,
+)
 
-WIDTHS = {"shipped": 384, "random-conv": 320, "dct-bands": 48, "pixels": 768}
+WIDTHS = {"shipped": 384, "random-conv": 320, "dct-bands": 48, "pixels": 768, "normalised-pixels": 768}
 
 
 def pictures(n=5, channels=3, size=16, seed=0):
@@ -110,3 +116,18 @@ def test_pixels_are_averages():
     wanted = seen.reshape(2, 3, 4, 8, 4, 8).mean((3, 5)).reshape(2, 48) / 127.5 - 1
     assert pixels(4)(seen) == pytest.approx(wanted, abs=1e-6)
     assert pixels(4).name == "pixels-4"
+
+
+def test_normalised_pixels_are_the_same_lighter_darker_and_of_less_contrast():
+    seen = np.random.default_rng(0).integers(20, 180, (4, 3, 8, 8), dtype=np.uint8) // 2 * 2
+    plain, rows = pixels(8)(seen), normalised_pixels(8)(seen)
+    assert normalised_pixels(8).name == "normalised-pixels-8"
+    assert rows == pytest.approx((plain - plain.mean(1)[:, None]) / plain.std(1)[:, None], abs=1e-3)
+    for same in (seen + 70, seen // 2, seen // 2 + 100):
+        assert normalised_pixels(8)(same) == pytest.approx(rows, abs=2e-3)
+    # Colour is not brightness; and what hardly differs within itself is not made to.
+    assert np.abs(normalised_pixels(8)(seen[:, ::-1].copy()) - rows).max() > 1
+    flat = np.full((1, 3, 8, 8), 77, dtype=np.uint8)
+    flat[..., 0, 0] = 78  # a deviation of an eighth of a step
+    wanted = 63 / 64 / np.hypot(1, np.sqrt(63) / 64)
+    assert normalised_pixels(8)(flat).max() == pytest.approx(wanted, rel=1e-4)

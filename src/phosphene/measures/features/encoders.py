@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from phosphene.measures.features.encoder import Encoder
-from phosphene.measures.features.fixed import dct_bands, pixels, random_convolutions
+from phosphene.measures.features.fixed import dct_bands, normalised_pixels, pixels, random_convolutions
 from phosphene.measures.features.shipped import shipped
 
 ENCODERS: Mapping[str, Callable[[], Encoder]] = {
@@ -11,4 +11,5 @@ ENCODERS: Mapping[str, Callable[[], Encoder]] = {
     "random-conv": random_convolutions,
     "dct-bands": dct_bands,
     "pixels": pixels,
+    "normalised-pixels": normalised_pixels,
 }

@@ -89,16 +89,29 @@ def dct_bands(bands: int = 16) -> Encoder:
 
 
 class Pixels(nn.Module):
-    """The picture itself, in [-1, 1], averaged to a small size."""
+    """The picture itself, in [-1, 1], averaged to a small size.
 
-    def __init__(self, size: int) -> None:
+    normalised: x <- (x - mean) / (deviation^2 + step^2)^(1/2) of each picture, all channels together, so that
+    one made lighter, darker or of less contrast is the same. A byte's step keeps flat pictures flat.
+    """
+
+    def __init__(self, size: int, normalised: bool) -> None:
         super().__init__()
-        self.size = size
+        self.size, self.normalised = size, normalised
 
     def forward(self, pictures: Float32[Tensor, "b 3 h w"]) -> Float32[Tensor, "b d"]:
-        return functional.adaptive_avg_pool2d(pictures / 127.5 - 1, self.size).flatten(1)
+        rows = functional.adaptive_avg_pool2d(pictures / 127.5 - 1, self.size).flatten(1)
+        if not self.normalised:
+            return rows
+        centred = rows - rows.mean(1, keepdim=True)
+        return centred / (centred.square().mean(1, keepdim=True) + 127.5**-2).sqrt()
 
 
 def pixels(size: int = 16) -> Encoder:
     """3 size^2 features: colours where they are."""
-    return Encoder(f"pixels-{size}", Pixels(size))
+    return Encoder(f"pixels-{size}", Pixels(size, normalised=False))
+
+
+def normalised_pixels(size: int = 16) -> Encoder:
+    """3 size^2 features: colours where they are, whatever the picture's brightness and contrast."""
+    return Encoder(f"normalised-pixels-{size}", Pixels(size, normalised=True))

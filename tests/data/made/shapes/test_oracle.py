@@ -154,6 +154,14 @@ def test_captions_and_scenes_are_accepted_from_pixels():
         accepts("a dog", np.zeros((64, 64, 3), np.uint8))
 
 
+def test_what_is_not_seen_fails_all_that_was_said_of_it():
+    there, gone = Thing("blue", "ring", "large", 0.2, 0.5), Thing("red", "cross", "small", 0.8, 0.5)
+    claims = replace(everything(Scene("white", (there, gone))), relation="left of")
+    assert judge(claims, "white", (there, gone)).accepted
+    failed = judge(claims, "white", (there,)).failed
+    assert failed == tuple(aspect for aspect in ASPECTS if aspect != "background")
+
+
 def noisy(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.clip(pixels + rng.normal(0, 20, pixels.shape), 0, 255).round().astype(np.uint8)
 
