@@ -1,12 +1,8 @@
 """What is proposed for a data set: the time and the network are those of the run that would follow."""
 
-from types import SimpleNamespace
-from typing import cast
-
 import pytest
 import torch
 
-from phosphene.data.doctor.result import Diagnosis
 from phosphene.data.made.sets import make_set
 from phosphene.data.sources import find
 from phosphene.networks.build import build
@@ -30,19 +26,22 @@ def test_a_size_that_the_patch_divides_is_timed():
 def test_captions_that_would_be_learned_are_weighed(tmp_path, monkeypatch):
     """The network of the proposal is that of the run: with attention to the encoder's states."""
     monkeypatch.setattr(proposal, "measured", lambda *_: proposal.Step(0.01, "made up"))
-    made = make_set("shapes", out=tmp_path / "set", count=20, size=16, held_out=0.2)
+    made = make_set("shapes", out=tmp_path / "set", count=20, size=32, held_out=0.2)
     said = {
         asked: diagnose(made / "train", find(str(made / "train")), recipe=changed(RECIPES["flow"], settings))
         for asked, settings in (("auto", {}), ("none", {"data.text": None}))
     }
     hears, deaf = (one.proposal.parameters for one in said.values() if one.proposal is not None)
     with torch.device("meta"):
-        config = network_config(RECIPES["flow"], 16, 3, 0, 384)
+        config = network_config(changed(RECIPES["flow"], {"data.augment": 0.12}), 32, 3, 0, 384)
     assert hears == parameters(build(config)) > deaf
 
 
-def test_pairs_are_not_augmented():
-    about = SimpleNamespace(enough=SimpleNamespace(verdict="too few"))
-    settings, _ = proposal._suited(RECIPES["edit"], cast(Diagnosis, about))
-    assert "data.augment" not in settings
-    changed(RECIPES["edit"], settings)
+def test_pairs_are_not_augmented(tmp_path, monkeypatch):
+    monkeypatch.setattr(proposal, "measured", lambda *_: proposal.Step(0.01, "made up"))
+    made = make_set("shapes", out=tmp_path / "set", count=20, size=32, held_out=0.2, edits=True)
+    about = diagnose(made / "train", find(str(made / "train")), recipe="edit")
+    assert about.enough.verdict == "too few"
+    assert about.proposal is not None
+    assert "data.augment" not in about.proposal.settings
+    changed(RECIPES["edit"], dict(about.proposal.settings))
