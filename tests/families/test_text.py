@@ -140,7 +140,9 @@ def test_what_was_made_with_another_weaker_model_is_not_made_again(
     [
         ({"prompt": ""}, "prompt '': no words; leave it out to ask for nothing"),
         ({"prompt": "a star " * 6}, "14 tokens; the encoder"),
-        ({"negative": "a star " * 6}, "negative 'a star a star"),
+        ({"negative": "a star " * 6, "guidance": 2.0}, "negative 'a star a star a star a star"),
+        ({"prompt": SHORT, "negative": LONG}, f"negative '{LONG}': it counts with guidance; give guidance"),
+        ({"negative": [None, SHORT, None, None], "guidance": [1.0, 1.0, 2.0, 2.0]}, f"negative '{SHORT}': it"),
         ({"label": "cat"}, "label 'cat': this model was trained without labels; it takes a prompt"),
         ({"prompt": [SHORT]}, "prompt: 1 for 4 pictures; give one, or one a picture"),
         ({"prompt": SHORT, "guidance": [1.0]}, "guidance: 1 for 4 pictures; give one, or one a picture"),

@@ -322,14 +322,14 @@ class Cascade(Generator):
             assert isinstance(task, SuperResolutionTask)
             batch = how.get("batch") or BATCH
             around = Consistent(task.factor, stage.size, stage.size // 4, batch, exact=False)
-            filed = to_values(to_bytes(values))
+            filed, way = to_values(to_bytes(values)), stage.of_recipe(said.sampling)
             wishes = [
-                stage.hearing(request, Shown(one, level=said.augmentation))
+                stage.hearing(request, Shown(one, level=said.augmentation), way)
                 for request, one in zip(requests, filed, strict=True)
             ]
             first = made.settings[0]
             own = Options(seed=(first["seed"] + i * STRIDE) % 2**63, first=first["picture"], batch=batch)
-            larger = asking(stage, wishes, around, stage.of_recipe(said.sampling), own).all()
+            larger = asking(stage, wishes, around, way, own).all()
             evaluations, values = evaluations + larger.evaluations, larger.values
         more = {"run": str(self.root), "stages": self.beyond}
         settings = tuple({**said, **more} for said in made.settings)

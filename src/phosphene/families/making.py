@@ -23,6 +23,7 @@ from phosphene.families.ready import Ready
 from phosphene.families.restoring import frozen
 from phosphene.families.rows import Row, leading, scaled
 from phosphene.families.sampled import MOST_FRAMES, Sampled
+from phosphene.store.text_encoder import shortened
 from phosphene.tasks.request import Request
 
 
@@ -148,7 +149,24 @@ def asking(ready: Ready, requests: Sequence[Request], around: Around, asked: Ask
     asked.refuse_for(ready.conditional or weaker is not None, learned, ready.edits)
     ways = scaled(asked, how.get("guidance"), len(requests), how.get("image_guidance"))
     rows = [Row(*row) for row in zip(numbers, requests, ways, strict=True)]
+    for row in rows:
+        _refuse_unheard(row, ready.model.header.text is not None, weaker)
     return Making(ready, rows, seed, around, weaker, how)
+
+
+def _refuse_unheard(row: Row, hears: bool, weaker: Weaker | None) -> None:
+    """Raises ValueError for what guidance would pass over without a word: a negative prompt where nothing is
+    guided, a weaker model where the answers that are compared are this model's own."""
+    negative, of_picture = row.request.negative, row.asked.image_guidance
+    if negative is not None and hears and weaker is None and not row.asked.guides:
+        raise ValueError(
+            f"negative {shortened(negative)!r}: it counts with guidance; give guidance above 1 too"
+        )
+    if weaker is not None and of_picture not in (None, 1):
+        raise ValueError(
+            f"weaker {weaker.named}: image_guidance {of_picture:g} compares this model's own answers; give "
+            "image_guidance 1, or leave weaker out"
+        )
 
 
 def weaker_than(ready: Ready, named: Path | str | float | None) -> Weaker:
