@@ -257,14 +257,15 @@ OPTIONAL = {
 def changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
     """The recipe with values replaced by dotted name: {"training.batch": 64}.
 
-    A new length of training, images or budget, takes the place of the other.
+    A new length of training, images or budget, takes the place of the other. Kinds come first, whatever the
+    order: another kind begins with its own defaults.
     Raises ValueError for an unknown name (the nearest is suggested) or a value that the field refuses.
     """
     values = recipe.model_dump(mode="json")
     for length, other in (("training.images", "training.budget"), ("training.budget", "training.images")):
         if changes.get(length) not in (None, NONE) and other not in changes:
             changes = {**changes, other: None}
-    for dotted, value in changes.items():
+    for dotted, value in sorted(changes.items(), key=lambda change: not change[0].endswith(".kind")):
         place = values
         *sections, field = dotted.split(".")
         for section in sections:
