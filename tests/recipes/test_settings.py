@@ -115,6 +115,8 @@ def test_training_has_a_length(changes):
         ({"training.batch": "many"}, "training.batch 'many': input should be a valid integer"),
         ({"training.batch": 0}, "training.batch 0: input should be greater than or equal to 1"),
         ({"training.batch": 1.5}, "training.batch 1.5"),
+        ({"training.clip": 0.0}, "training.clip 0.0: input should be greater than 0"),
+        ({"network.kind": "clip", "network.width": 0}, "network.width 0: input should be greater than"),
         ({"sampling.solver": "dpmp_2m"}, "did you mean 'dpmpp_2m'"),
         ({"network.width": True}, "network.width True"),
         ({"training.learning_rate": -1.0}, "training.learning_rate -1.0"),

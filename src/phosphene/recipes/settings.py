@@ -299,7 +299,9 @@ def validate(values: Mapping[str, Any]) -> Recipe:
 def first_line(error: ValidationError) -> str:
     """pydantic's first complaint: the field, the value, what is accepted."""
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"] if part not in {*NETWORKS, *TASKS})
+    # Behind a section that is of several kinds stands the kind, which is no field.
+    places = zip(("", *first["loc"]), first["loc"], strict=False)
+    where = ".".join(str(part) for before, part in places if part not in KINDS.get(str(before), ()))
     if isinstance(said := first.get("ctx", {}).get("error"), ValueError):  # our own, of fields together
         return f"{where}.{said}" if where else str(said)
     message = first["msg"][0].lower() + first["msg"][1:]
