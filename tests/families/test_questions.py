@@ -1,5 +1,6 @@
 """Questions that begin with a picture: exact where the network is, and refused where they do not fit."""
 
+import io
 import math
 import re
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch.nn import functional
 
 from phosphene.diffusion.condition import Condition
 from phosphene.diffusion.resize import Resize
+from phosphene.families import opened
 from phosphene.families.generator import Generator
 from phosphene.networks.unet import UNetConfig
 from phosphene.pictures.pixels import from_pillow, to_bytes, to_pillow, to_values
@@ -135,6 +137,15 @@ def test_without_training_a_picture_is_upscaled_and_coloured():
     grey = picture(8, 8, "RGB").convert("L")
     y = torch.frombuffer(bytearray(grey.tobytes()), dtype=torch.uint8).reshape(1, 8, 8)
     torch.testing.assert_close(luma, (2 * y.float() - 255) / 256, rtol=0, atol=1e-4)
+
+
+def test_a_picture_of_pillow_is_that_of_its_file():
+    lying = picture(8, 4).convert("RGBA")
+    lying.getexif()[0x0112] = 6
+    file = io.BytesIO()
+    lying.save(file, "PNG", exif=lying.getexif())
+    found = opened.picture("image", Image.open(file), 3)
+    assert (found.mode, found.size) == ("RGB", (4, 8))
 
 
 def test_denoising_without_training_is_bayes_rule():

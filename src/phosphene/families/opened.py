@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from phosphene.pictures.fitting import Mode, common_mode, fit, to_mode
-from phosphene.pictures.opening import PictureError, open_picture
+from phosphene.pictures.opening import PictureError, as_opened, open_picture
 from phosphene.pictures.pixels import MODES, from_pillow
 
 Given = Path | str | Image.Image
@@ -19,16 +19,10 @@ WORDS = {"L": "grey", "RGB": "colour", "RGBA": "colour with transparency"}
 
 def opened(field: str, given: Given) -> Image.Image:
     """A picture, of a file or as it is. Raises ValueError that names the argument."""
-    if isinstance(given, Image.Image):
-        return (
-            given
-            if given.mode in MODES.values()
-            else given.convert("RGBA" if given.has_transparency_data else "RGB")
-        )
     try:
-        return open_picture(given).image
+        return as_opened(given) if isinstance(given, Image.Image) else open_picture(given).image
     except PictureError as error:
-        raise ValueError(f"{field} {given}: {error}") from None
+        raise ValueError(f"{field} {named(given)}: {error}") from None
 
 
 def picture(field: str, given: Given, channels: int) -> Image.Image:
