@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from phosphene.diffusion.condition import Condition
 from phosphene.diffusion.resize import Resize
-from phosphene.families import opened
+from phosphene.families import opened, questions
 from phosphene.families.generator import Generator
 from phosphene.networks.unet import UNetConfig
 from phosphene.pictures.pixels import from_pillow, to_bytes, to_pillow, to_values
@@ -74,6 +74,21 @@ def half(width: int = 8, height: int = 8) -> Image.Image:
     mask = Image.new("L", (width, height), 0)
     mask.paste(255, (width // 2, 0, width, height))
     return mask
+
+
+def line(width: int, height: int) -> Image.Image:
+    mask = Image.new("L", (width, height), 0)
+    mask.paste(255, (0, 0, 1, height))
+    return mask
+
+
+def test_what_is_transparent_is_black_in_a_mask_and_white_in_a_picture():
+    mask = Image.new("LA", (8, 8), (0, 0))
+    mask.paste((255, 255), (4, 0, 8, 8))
+    assert opened.mask(mask, (8, 8)).tobytes() == half().tobytes()
+    shown = questions.restoring(asked(ColouringTask(), nn.Identity(), channels=3), mask, None, None, None).shown
+    assert shown is not None
+    assert float(shown.picture.min()) == 255 / 256
 
 
 @pytest.mark.parametrize("method", [None, "mmps", "pigdm", "repaint"])
@@ -171,6 +186,18 @@ def test_denoising_without_training_is_bayes_rule():
             1,
             ("inpaint", picture(8, 8), Image.new("L", (8, 8))),
             "mask: it is black everywhere",
+        ),
+        (
+            InpaintingTask(),
+            1,
+            ("inpaint", picture(64, 64), line(64, 64)),
+            "mask: nothing of its white is left in the middle square at 8x8 pixels",
+        ),
+        (
+            InpaintingTask(),
+            1,
+            ("inpaint", picture(24, 8), line(24, 8)),
+            "mask: nothing of its white is left in the middle square at 8x8 pixels",
         ),
         (
             InpaintingTask(),

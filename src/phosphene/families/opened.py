@@ -50,13 +50,19 @@ def mask(given: Given, size: tuple[int, int]) -> Image.Image:
             f"mask {named(given)}: {image.width}x{image.height} pixels, the picture has {size[0]}x{size[1]}; "
             "give one of the same size, white where the picture is to be made anew"
         )
-    return image.convert("L")
+    return to_mode(image, "L", "black")
 
 
-def known(image: Image.Image) -> Float[Tensor, "1 h w"]:
-    """1 where a mask keeps the picture, 0 where it is made anew. Raises ValueError if that is nowhere."""
-    white = torch.from_numpy(np.array(image) >= 128)
+def known(drawn: Image.Image, size: int) -> Float[Tensor, "1 h w"]:
+    """1 where a mask, cut to a model's size, keeps the picture, 0 where it is made anew. Raises ValueError if
+    that is nowhere."""
+    white = torch.from_numpy(np.array(fitted(drawn, size)) >= 128)
     if not bool(white.any()):
+        if bool((np.array(drawn) >= 128).any()):
+            raise ValueError(
+                f"mask: nothing of its white is left in the middle square at {size}x{size} pixels, which this "
+                "model makes; paint more of that square white"
+            )
         raise ValueError("mask: it is black everywhere, so nothing is made anew; paint that part white")
     return (~white).float()[None]
 

@@ -15,6 +15,7 @@ from phosphene.families.options import BATCH
 from phosphene.families.ready import Ready
 from phosphene.families.restoring import Restoring
 from phosphene.families.shown import Consistent, finishing
+from phosphene.pictures.fitting import to_mode
 from phosphene.recipes.tasks import (
     ColouringTask,
     DeblurringTask,
@@ -66,7 +67,7 @@ def inpainting(ready: Ready, image: Given, mask: Given, method: str | None) -> Q
     given = opened.picture("image", image, ready.channels)
     drawn = opened.mask(mask, given.size)
     picture = opened.values(opened.fitted(given, ready.size))
-    keep = opened.known(opened.fitted(drawn, ready.size))
+    keep = opened.known(drawn, ready.size)
     if method == TRAINED:
         return Question(Shown(picture, keep), finishing(ready))
     return Question(None, Restoring(Mask(keep), keep * picture, method))
@@ -127,7 +128,7 @@ def restoring(
     if what not in kinds:
         raise ValueError(f"what {what!r}: accepted are {', '.join(kinds)}")
     method = chosen(ready, kinds[what], method, what)
-    colours = opened.opened("image", image).convert("L") if what == "colouring" else image
+    colours = to_mode(opened.opened("image", image), "L") if what == "colouring" else image
     channels = 1 if what == "colouring" else ready.channels
     picture = opened.values(opened.fitted(opened.picture("image", colours, channels), ready.size))
     if method == TRAINED:
