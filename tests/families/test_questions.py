@@ -232,6 +232,24 @@ def test_denoising_without_training_is_bayes_rule():
             "what 'colouring': this model's pictures",
         ),
         (
+            NoTask(),
+            1,
+            ("restore", picture(8, 8), {"what": "denoising", "strength": -1.0}),
+            "strength -1.0: give the noise's deviation, 0 or more",
+        ),
+        (
+            NoTask(),
+            1,
+            ("restore", picture(8, 8), {"what": "deblurring", "strength": -1.0}),
+            "strength -1.0: give the blur's deviation in pixels",
+        ),
+        (
+            NoTask(),
+            1,
+            ("restore", picture(8, 8), {"what": "denoising", "method": "repaint"}),
+            "method 'repaint': it takes no noise, which denoising has; mmps and pigdm do",
+        ),
+        (
             SuperResolutionTask(),
             1,
             ("upscale", picture(4, 4), {"factor": 2}),

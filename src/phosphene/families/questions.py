@@ -1,6 +1,7 @@
 """Questions that begin with a picture: what a model that was trained for them is shown, or what goes around
 sampling of one that was not. A question says what its request shows, and what goes around the sampler."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -135,6 +136,8 @@ def restoring(
         refuse_given("strength", strength, f"a model that was not trained for {what}, which sees it")
         return Question(Shown(picture), finishing(ready))
     measurement, noise = measured(what, ready.channels, ready.size, strength)
+    if noise and method == "repaint":
+        raise ValueError(f"method 'repaint': it takes no noise, which {what} has; mmps and pigdm do")
     return Question(None, Restoring(measurement, picture, method, noise))
 
 
@@ -147,9 +150,15 @@ def measured(what: str, channels: int, size: int, strength: float | None) -> tup
             raise ValueError("what 'colouring': this model's pictures have no colours")
         return grey(size, size), 0.0
     if what == "deblurring":
+        width = 1.0 if strength is None else strength
+        if not 0 < width < math.inf:
+            raise ValueError(f"strength {width}: give the blur's deviation in pixels, above 0")
         # Bytes are exact to half a bin only, and a blur takes away more than that tells.
-        return blur(channels, size, size, 1.0 if strength is None else strength), 1 / 128
-    return Mask(torch.ones(channels, size, size)), 0.2 if strength is None else strength
+        return blur(channels, size, size, width), 1 / 128
+    noise = 0.2 if strength is None else strength
+    if not 0 <= noise < math.inf:
+        raise ValueError(f"strength {noise}: give the noise's deviation, 0 or more")
+    return Mask(torch.ones(channels, size, size)), noise
 
 
 def padded(small: Tensor, least: int) -> Tensor:
