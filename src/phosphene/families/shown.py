@@ -13,11 +13,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from phosphene.diffusion.denoiser import Denoise
-from phosphene.diffusion.measurement import Measurement
 from phosphene.diffusion.noise import Between, Key
 from phosphene.diffusion.plan import Plan
 from phosphene.diffusion.resize import Resize
-from phosphene.diffusion.restoration import put_in
+from phosphene.diffusion.restoration import projected
 from phosphene.diffusion.tiles import tiled
 from phosphene.families.around import PLAIN, Around, Steer
 from phosphene.families.diffusion import Diffusion
@@ -26,8 +25,6 @@ from phosphene.families.ready import Ready
 from phosphene.families.rows import Row
 from phosphene.recipes.tasks import InpaintingTask, NoTask, SuperResolutionTask
 from phosphene.tasks.sight import Seen, together
-
-ROUNDS = 30  # of projections, where what is made lies outside [-1, 1]
 
 
 @dataclass(frozen=True)
@@ -80,19 +77,6 @@ class Consistent(Trained):
         if not self.exact:
             return there
         return projected(there, Resize(self.factor), y[..., :height, :width])
-
-
-def projected(
-    made: Float[Tensor, "b c h w"], measurement: Measurement, y: Float[Tensor, "b c h2 w2"]
-) -> Float[Tensor, "b c h w"]:
-    """Pictures in [-1, 1], as files hold them, that measure y: projections onto either in turn, which end in
-    both where both meet (von Neumann 1933)."""
-    for _ in range(ROUNDS):
-        made = put_in(made, measurement, y)
-        if float(made.abs().max()) <= 1:
-            break
-        made = made.clamp(-1, 1)
-    return made
 
 
 def _seen(rows: Sequence[Row]) -> Seen:
