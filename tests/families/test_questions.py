@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from phosphene.diffusion.condition import Condition
 from phosphene.diffusion.resize import Resize
-from phosphene.families import opened, questions
+from phosphene.families import making, opened, questions
 from phosphene.families.generator import Generator
 from phosphene.networks.unet import UNetConfig
 from phosphene.pictures.pixels import from_pillow, to_bytes, to_pillow, to_values
@@ -137,6 +137,24 @@ def test_upscaled_by_tiles_is_upscaled_whole():
     tiles = asked(task, Blurs(), size=8).upscale(image, overlap=4, batch=5).values
     whole = asked(task, Blurs(), size=24).upscale(image).values
     torch.testing.assert_close(tiles, whole, rtol=0, atol=1e-5)
+
+
+def test_a_weaker_model_is_asked_of_tiles_too(monkeypatch: pytest.MonkeyPatch):
+    """Away from itself is nowhere."""
+    monkeypatch.setattr(making, "weaker_than", lambda ready, named: making.Weaker(named, ready))
+    enlarges = asked(SuperResolutionTask(factor=2), Blurs())
+    image = picture(12, 12)
+    plain = enlarges.upscale(image, overlap=4).values
+    led = enlarges.upscale(image, overlap=4, weaker=0.05, guidance=3.0).values
+    torch.testing.assert_close(led, plain, rtol=0, atol=1e-5)
+
+
+def test_a_small_picture_is_shown_as_it_is():
+    """Not as it was padded for the network."""
+    made = asked(SuperResolutionTask(factor=2), Blurs()).upscale(image := picture(3, 2))
+    assert made.seen is not None
+    enlarged = from_pillow([image]).repeat_interleave(2, 2).repeat_interleave(2, 3)
+    assert torch.equal(made.seen, enlarged)
 
 
 def test_without_training_a_picture_is_upscaled_and_coloured():

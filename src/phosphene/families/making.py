@@ -12,9 +12,8 @@ from torch import Tensor
 
 from phosphene.diffusion.condition import Condition
 from phosphene.diffusion.denoiser import Denoise
-from phosphene.diffusion.noise import Key, keys
 from phosphene.diffusion.plan import sample
-from phosphene.families.around import Around
+from phosphene.families.around import Around, own
 from phosphene.families.asked import Asked
 from phosphene.families.diffusion import Diffusion
 from phosphene.families.like import settings
@@ -106,9 +105,6 @@ class Making:
         seen = self.around.seen(rows, size, ready.channels)
         return Sampled(values, self._settings(), plan.evaluations, joined, seen)
 
-    def _keys(self, rows: Sequence[Row]) -> Key:
-        return keys(self.seed, [row.number for row in rows])
-
     def _settings(self) -> tuple[Mapping[str, Any], ...]:
         """What the file of each picture says."""
         more = {**({} if self.weaker is None else self.weaker.said), **self.around.describe()}
@@ -121,14 +117,14 @@ class Making:
         """The denoiser with what is asked around it, and the condition of these rows."""
         task, device = self.ready.task, self.ready.device
         requests = [row.request for row in rows]
-        condition = task.asked(requests, self._keys(rows)).each(lambda t: t.to(device))
+        condition = task.asked(requests, own(self.seed, rows)).each(lambda t: t.to(device))
         compared = task.compared(requests, condition)
         against = None if compared is None else compared.each(lambda t: t.to(device))
         # Where nothing is asked, the two answers that guidance compares are the same.
         scales = [row.asked.guidance if self.weaker or row.request.asks else 1.0 for row in rows]
         asked = leading([row.asked for row in rows])
         of_picture = [1.0 if (own := row.asked.image_guidance) is None else own for row in rows]
-        other = None if self.weaker is None else frozen(self.weaker.ready.family)
+        other = None if self.weaker is None else self.around.whole(frozen(self.weaker.ready.family))
 
         def steer(denoise: Denoise) -> Denoise:
             return asked.steer(denoise, scales, device, against, other, of_picture)
