@@ -22,6 +22,7 @@ from phosphene.families.ready import Ready
 from phosphene.families.restoring import frozen
 from phosphene.families.rows import Row, leading, scaled
 from phosphene.families.sampled import MOST_FRAMES, Sampled
+from phosphene.store.model import Header
 from phosphene.store.text_encoder import shortened
 from phosphene.tasks.request import Request
 
@@ -172,14 +173,26 @@ def weaker_than(ready: Ready, named: Path | str | float | None) -> Weaker:
     place, length = (ready.folder, float(named)) if shorter else (named, None)
     adapters = {one.place: one.weight for one in ready.model.adapters} if shorter else None
     found = Ready.load(place, str(ready.device), length, ready.wanted, text=ready.text, adapters=adapters)
-    own, other = ready.model.header, found.model.header
-    for field in ("size", "channels", "classes", "text"):
-        if getattr(own, field) != getattr(other, field):
+    own, other = _kind(ready.model.header), _kind(found.model.header)
+    for field, value in own.items():
+        if other[field] != value:
             raise ValueError(
-                f"weaker {named}: its {field} is {getattr(other, field)}, this model's "
-                f"{getattr(own, field)}; give one of the same kind"
+                f"weaker {named}: its {field} is {other[field]}, this model's {value}; give one of the same "
+                "kind"
             )
     return Weaker(named if shorter else str(named), found)
+
+
+def _kind(header: Header) -> dict[str, Any]:
+    """What models share whose answers can be compared. An encoder is its weights, wherever it lies."""
+    text = None if header.text is None else header.text.fingerprint
+    return {
+        "size": header.size,
+        "channels": header.channels,
+        "classes": header.classes,
+        "task": header.task,
+        "text": text,
+    }
 
 
 def refuse_infinite(made: Float[Tensor, "b c h w"], numbers: Sequence[int], asked: Asked) -> None:
