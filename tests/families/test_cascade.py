@@ -23,9 +23,11 @@ from phosphene.tasks.sight import Shown
 from tests.conftest import Said
 
 
-def saved(folder: Path, size: int, task: TaskSettings, channels: int = 1, seed: int = 0) -> Path:
-    """A model folder with a small random network; labels for the base alone."""
-    classes = ("a", "b") if isinstance(task, NoTask) else ()
+def saved(
+    folder: Path, size: int, task: TaskSettings, channels: int = 1, seed: int = 0, labels: bool = False
+) -> Path:
+    """A model folder with a small random network; labels for the base alone, unless they are asked for."""
+    classes = ("a", "b") if labels or isinstance(task, NoTask) else ()
     shown = {"none": 0, "inpainting": 1 + channels, "super_resolution": 1 + channels}[task.kind]
     config = UNetConfig(
         channels + shown,
@@ -109,6 +111,13 @@ def test_a_stage_is_a_model_folder_and_may_be_replaced(parts: list[Path], tmp_pa
     saved(root / "stages" / "1", 32, SuperResolutionTask(factor=2))
     with pytest.raises(ValueError, match="stage 1: it makes 32 pixels of 16, the stage before makes 8"):
         phosphene.load(root)
+
+
+def test_a_label_goes_through_all_stages_by_name_and_by_index(parts: list[Path], tmp_path: Path):
+    stage = saved(tmp_path / "stage", 16, SuperResolutionTask(factor=2), labels=True)
+    whole = phosphene.load(phosphene.cascade([parts[0], stage], out=tmp_path / "cascade"))
+    by_name = whole.sample(1, label="b").values
+    assert torch.equal(whole.sample(1, label=1).values, by_name)
 
 
 def test_a_larger_picture_than_a_stage_was_made_for_is_made_of_tiles(tmp_path: Path):

@@ -1,7 +1,7 @@
 """A trained model that can be asked for pictures."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -15,6 +15,7 @@ from phosphene.families.between import Strip, interpolate
 from phosphene.families.cells import Cells, grid
 from phosphene.families.clip import Clip
 from phosphene.families.editing import editing
+from phosphene.families.further import larger
 from phosphene.families.like import applied
 from phosphene.families.like import read as read_like
 from phosphene.families.making import asking
@@ -25,15 +26,10 @@ from phosphene.families.questions import Question
 from phosphene.families.ready import Ready
 from phosphene.families.rows import Labels, Texts, each, listed
 from phosphene.families.sampled import Sampled
-from phosphene.families.shown import Consistent, finishing
+from phosphene.families.shown import finishing
 from phosphene.pictures.embedded import read_settings
-from phosphene.pictures.pixels import to_bytes, to_values
-from phosphene.recipes.tasks import SuperResolutionTask
 from phosphene.store import cascade
 from phosphene.tasks.request import Label, Request
-from phosphene.tasks.sight import Shown
-
-STRIDE = 0x9E3779B97F4A7C15  # between the seeds of a cascade's stages
 
 
 @dataclass(frozen=True)
@@ -315,25 +311,12 @@ class Cascade(Generator):
         return [stage.model.fingerprint for stage in self.further]
 
     def onwards(self, made: Sampled, requests: Sequence[Request], how: Options) -> Sampled:
-        """Through all stages. Each has noise of its own, a function of the same seed and number."""
-        evaluations, values = made.evaluations, made.values
-        for i, (stage, said) in enumerate(zip(self.further, self.stages[1:], strict=True), 1):
-            task = stage.model.header.task
-            assert isinstance(task, SuperResolutionTask)
-            batch = how.get("batch") or BATCH
-            around = Consistent(task.factor, stage.size, stage.size // 4, batch, exact=False)
-            filed, way = to_values(to_bytes(values)), stage.of_recipe(said.sampling)
-            wishes = [
-                stage.hearing(request, Shown(one, level=said.augmentation), way)
-                for request, one in zip(requests, filed, strict=True)
-            ]
-            first = made.settings[0]
-            own = Options(seed=(first["seed"] + i * STRIDE) % 2**63, first=first["picture"], batch=batch)
-            larger = asking(stage, wishes, around, way, own).all()
-            evaluations, values = evaluations + larger.evaluations, larger.values
+        """Through all stages. An index of a class is one of the base's: it goes on as a name."""
+        named = [replace(request, label=self.task.named(request.label)) for request in requests]
+        stages = list(zip(self.further, self.stages[1:], strict=True))
         more = {"run": str(self.root), "stages": self.beyond}
         settings = tuple({**said, **more} for said in made.settings)
-        return Sampled(values, settings, evaluations, made.frames)
+        return replace(larger(made, named, stages, how.get("batch") or BATCH), settings=settings)
 
 
 def load(
