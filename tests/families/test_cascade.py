@@ -108,9 +108,29 @@ def test_a_stage_is_a_model_folder_and_may_be_replaced(parts: list[Path], tmp_pa
     assert not torch.equal(after.sample(1, label="a").values, before.values)
     with pytest.raises(ValueError, match="made with other stages of a cascade"):
         after.sample(like=tmp_path / "made" / "seed0-000000.png")
+    saved(root / "stages" / "1", 16, SuperResolutionTask(factor=2), seed=1)
+    assert torch.equal(
+        phosphene.load(root).sample(like=tmp_path / "made" / "seed0-000000.png").values, before.values
+    )
+    other = phosphene.cascade(parts[:2], out=tmp_path / "other", steps=[3, 2])
+    with pytest.raises(ValueError, match="made with other stages of a cascade, or asked otherwise"):
+        phosphene.load(other).sample(like=tmp_path / "made" / "seed0-000000.png")
     saved(root / "stages" / "1", 32, SuperResolutionTask(factor=2))
     with pytest.raises(ValueError, match="stage 1: it makes 32 pixels of 16, the stage before makes 8"):
         phosphene.load(root)
+
+
+def test_what_only_the_base_does_is_refused(parts: list[Path], tmp_path: Path):
+    whole = phosphene.load(phosphene.cascade(parts[:2], out=tmp_path / "cascade"))
+    image = whole.sample(1, seed=3)[0]
+    for name, given in (("edit", [image]), ("inpaint", [image, image]), ("upscale", [image])):
+        with pytest.raises(ValueError, match=f"^{name}: this is a cascade, which does that with its base"):
+            getattr(whole, name)(*given)
+    with pytest.raises(ValueError, match="^restore: this is a cascade"):
+        whole.restore(image, what="denoising")
+    requests = [Request(label="b"), Request(label="a")]
+    made = whole.make(requests, seed=3)
+    assert torch.equal(made.values, whole.sample(2, seed=3, label=["b", "a"]).values)
 
 
 def test_a_label_goes_through_all_stages_by_name_and_by_index(parts: list[Path], tmp_path: Path):

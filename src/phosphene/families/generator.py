@@ -129,6 +129,7 @@ class Generator(Ready):
         pictures stay what they were, exactly. method: mmps, pigdm or repaint of a model that was not trained
         for inpainting (`families.restoring`). how: see `families.options.Options`.
         """
+        self._refuse_cascade("inpaint")
         question = questions.inpainting(self, image, mask, method)
         return self._answer(question, n, label, prompt, negative, how)
 
@@ -153,6 +154,7 @@ class Generator(Ready):
         a share from 0; more invents more. By another model the picture must be its size / factor, and method
         is mmps, pigdm or repaint.
         """
+        self._refuse_cascade("upscale")
         question = questions.upscaling(self, image, factor, method, augmentation, overlap, how.get("batch"))
         return self._answer(question, n, label, prompt, negative, how)
 
@@ -175,6 +177,7 @@ class Generator(Ready):
         was not, strength is the blur in pixels (1) or the noise's deviation (0.2), and method is mmps, pigdm
         or repaint.
         """
+        self._refuse_cascade("restore")
         question = questions.restoring(self, image, what, method, strength)
         return self._answer(question, n, label, prompt, negative, how)
 
@@ -196,6 +199,7 @@ class Generator(Ready):
         say what the whole picture should show, and strength how much of it may change: the share of noise
         that is laid on it, above 0 to 1 (0.5); as many of the solver's steps are taken as lie below.
         """
+        self._refuse_cascade("edit")
         question = editing(self, image, strength, prompt is not None)
         return self._answer(question, n, label, prompt, negative, how)
 
@@ -216,7 +220,9 @@ class Generator(Ready):
 
         Raises ValueError as `sample` does.
         """
-        return asking(self, requests, around or finishing(self), self.defaults, given(how)).all()
+        how = given(how)
+        made = asking(self, requests, around or finishing(self), self.defaults, how).all()
+        return self.onwards(made, requests, how)
 
     def interpolate(
         self,
@@ -236,8 +242,7 @@ class Generator(Ready):
 
         Raises ValueError as `sample` does, and for a way of one place.
         """
-        if self.beyond:
-            raise ValueError("interpolate: this is a cascade; ask its base, and upscale what you like")
+        self._refuse_cascade("interpolate")
         return interpolate(self, n, seeds, listed(prompt), listed(label), negative, given(how))
 
     def grid(
@@ -279,9 +284,16 @@ class Generator(Ready):
         return load(place, str(self.device), ema, precision, text=self.text, adapters=adapters)
 
     @property
-    def beyond(self) -> list[str]:
-        """Fingerprints of further stages: there are none."""
+    def beyond(self) -> list[Mapping[str, Any]]:
+        """Further stages, and how they are asked: there are none."""
         return []
+
+    def _refuse_cascade(self, what: str) -> None:
+        if self.beyond:
+            raise ValueError(
+                f"{what}: this is a cascade, which does that with its base alone, {self.folder}; ask that, and "
+                "upscale what you like"
+            )
 
     def onwards(self, made: Sampled, requests: Sequence[Request], how: Options) -> Sampled:
         """What is made of pictures that were asked for: nothing more."""
@@ -306,9 +318,12 @@ class Cascade(Generator):
         return self.of_recipe(self.stages[0].sampling)
 
     @property
-    def beyond(self) -> list[str]:
-        """Fingerprints of further stages."""
-        return [stage.model.fingerprint for stage in self.further]
+    def beyond(self) -> list[Mapping[str, Any]]:
+        """Further stages, and how they are asked."""
+        return [
+            {"model": stage.model.fingerprint, **said.model_dump(mode="json")}
+            for stage, said in zip(self.further, self.stages[1:], strict=True)
+        ]
 
     def onwards(self, made: Sampled, requests: Sequence[Request], how: Options) -> Sampled:
         """Through all stages. An index of a class is one of the base's: it goes on as a name."""
