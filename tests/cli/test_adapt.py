@@ -1,5 +1,6 @@
 """`phosphene adapt`, `sample --adapter`, `merge`: as a user types them."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,6 +58,11 @@ def test_adapt_sample_and_merge(place: Path, cli: CLI, monkeypatch: pytest.Monke
     picture = sorted(Path("half").glob("seed*.png"))[1]
     assert cli("sample", "--like", picture, "--out", "again", "--quiet").code == 0
     assert np.array_equal(pixels(Path("again"))[0], half[1])
+
+    shutil.copytree("a/model", "moved")
+    said = cli("sample", "base", "--adapter", "moved:0.5", "--like", picture, "--out", "moved-too", "--quiet")
+    assert said.code == 0, said.err
+    assert np.array_equal(pixels(Path("moved-too"))[0], half[1])
 
     # The run of an adapter is its model with it.
     assert cli("sample", "a", *steps, "--out", "of-run").code == 0

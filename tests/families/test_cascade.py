@@ -176,6 +176,8 @@ def test_the_command_line_puts_one_together_and_asks_it(
     said = cli("sample", tmp_path / "c", "-n", "2", "--out", tmp_path / "out", "--quiet")
     assert said.code == 0, said.err
     assert (tmp_path / "out" / "sheet.png").is_file()
+    assert cli("sample", tmp_path / "c", "-n", "1", "--quiet").code == 0
+    assert (tmp_path / "c" / "samples" / "seed-0" / "sheet.png").is_file()
     said = cli("cascade", *parts[:2], "--out", tmp_path / "c")
     assert said.err.startswith("phosphene: out ")
 

@@ -391,6 +391,8 @@ def load_like(
 
 def fresh_folder(generator: Generator, made: Sampled) -> Path:
     """A folder for samples beside the model that does not exist yet: samples/seed-0, seed-0-2, ..."""
-    of_run = generator.folder.name in ("model", BEST)
-    base = generator.folder.parent / "samples" if of_run else Path("samples")
-    return files.fresh(base / f"seed-{made.settings[0]['seed']}")
+    if isinstance(generator, Cascade):
+        home = generator.root
+    else:
+        home = generator.folder.parent if generator.folder.name in ("model", BEST) else Path()
+    return files.fresh(home / "samples" / f"seed-{made.settings[0]['seed']}")

@@ -87,7 +87,9 @@ def read(
         raise ValueError(
             f"like {path}: made with ema {given.get('ema')}, not {model.ema}; load the model with it"
         )
-    if (theirs := applied(given, path)) != model.adapters:
+    theirs = applied(given, path)
+    # An adapter is its weights, wherever it lies.
+    if [one[1:] for one in theirs] != [one[1:] for one in model.adapters]:
         words = " ".join(f"{one.place}:{one.weight:g}" for one in theirs) or "none"
         raise ValueError(f"like {path}: made with other adapters, {words}; load the model with those")
     if given.get("model") != model.fingerprint:
