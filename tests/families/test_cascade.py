@@ -178,6 +178,12 @@ def test_the_command_line_puts_one_together_and_asks_it(
     assert (tmp_path / "out" / "sheet.png").is_file()
     assert cli("sample", tmp_path / "c", "-n", "1", "--quiet").code == 0
     assert (tmp_path / "c" / "samples" / "seed-0" / "sheet.png").is_file()
+    said = cli("info", tmp_path / "c")
+    assert said.code == 0, said.err
+    words = " ".join(said.out.split())
+    assert "pictures 8x8 grey" in words
+    assert "stage 1 makes them 16x16: dpmpp_2m, 1 steps, augmentation 0 (sha256 " in words
+    assert "sampling dpmpp_2m, 2 steps" in words
     said = cli("cascade", *parts[:2], "--out", tmp_path / "c")
     assert said.err.startswith("phosphene: out ")
 
