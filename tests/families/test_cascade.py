@@ -151,6 +151,8 @@ def test_what_does_not_fit_is_refused(parts: list[Path], tmp_path: Path):
     other = saved(tmp_path / "other", 8, InpaintingTask())
     colour = saved(tmp_path / "colour", 16, SuperResolutionTask(factor=2), channels=3)
     base, twice, four = parts
+    bare = saved(tmp_path / "bare", 16, SuperResolutionTask(factor=2))
+    (bare / "model.safetensors").unlink()
     for models, sampling, augmentation, words in (
         ([base], {}, [], "models: 1; give the base and at least one that makes it larger"),
         ([twice, four], {}, [], "stage 0: it was trained for super_resolution; the base makes"),
@@ -159,11 +161,21 @@ def test_what_does_not_fit_is_refused(parts: list[Path], tmp_path: Path):
         ([base, twice, four], {}, [0.1, 0.4], "stage 2: augmentation 0.4: it was trained from 0 to 0.3"),
         ([base, twice], {"steps": [1, 2, 3]}, [], "steps: 3 values for 2 stages"),
         ([base, twice], {"solver": ["dimm"]}, [], "stage 0: solver 'dimm': did you mean 'ddim'?"),
+        ([base, twice], {}, [0.1, 0.1], "augmentation: 2 values for 1 stages after the base"),
+        ([base, twice], {"solver": ["ddim", "ddpm_learned"]}, [], "stage 1: solver 'ddpm_learned': this model"),
+        ([base, twice], {"guidance": [2.0, 3.0]}, [], "stage 1: guidance 3: it was trained without labels"),
+        ([base, bare], {}, [], "bare: model.safetensors is missing; weights must be safetensors"),
     ):
         said: dict[str, Any] = sampling
         with pytest.raises(ValueError, match=re.escape(words)):
             phosphene.cascade(models, out=tmp_path / "none", augmentation=augmentation, **said)
     assert not (tmp_path / "none").exists()
+
+
+def test_a_folder_is_made_where_none_was_of_a_model_that_a_kill_left_aside(parts: list[Path], tmp_path: Path):
+    base = saved(tmp_path / "run" / "model", 8, NoTask()).rename(tmp_path / "run" / "model.old")
+    root = phosphene.cascade([base.parent, parts[1]], out=tmp_path / "new" / "cascade")
+    assert torch.equal(phosphene.load(root / "stages" / "0").sample(1).values, phosphene.load(parts[0]).sample(1).values)
 
 
 def test_the_command_line_puts_one_together_and_asks_it(
