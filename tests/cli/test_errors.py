@@ -96,6 +96,10 @@ def test_sample_what_is_not_a_run(cli, tmp_path):
     refused(cli("info", tmp_path / "x"), "no run or model here")
 
 
+def test_a_way_through_no_seed(cli):
+    refused(cli("interpolate", "x", "--seeds", "none,7"), "seeds none,7: a way leads through numbers")
+
+
 def test_a_run_is_never_overwritten(run, cli, tmp_path):
     before = (run / "model" / "model.safetensors").read_bytes()
     refused(cli("train", "digits", "--out", run, *small()), "--resume", "--force")

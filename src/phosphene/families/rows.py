@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
+
+import numpy as np
+from torch import Tensor
 
 from phosphene.families.asked import Asked
 from phosphene.tasks.request import Label, Request
@@ -23,11 +26,17 @@ class Row:
     asked: Asked
 
 
+def plain(value: Any) -> Any:
+    """NumPy's numbers and arrays, and torch's, as Python's, which files can hold."""
+    return value.tolist() if isinstance(value, np.generic | np.ndarray | Tensor) else value
+
+
 def each(field: str, value: T | Sequence[T | None] | None, n: int) -> list[T | None]:
     """One value a picture."""
+    value = plain(value)
     if value is None or isinstance(value, str | int | float):
         return [cast("T | None", value)] * n
-    values = list(cast("Sequence[T | None]", value))
+    values = [plain(one) for one in cast("Sequence[T | None]", value)]
     if len(values) != n:
         raise ValueError(f"{field}: {len(values)} for {n} pictures; give one, or one a picture")
     return values
@@ -35,7 +44,10 @@ def each(field: str, value: T | Sequence[T | None] | None, n: int) -> list[T | N
 
 def listed(value: T | Sequence[T]) -> list[T]:
     """One value as a list of it."""
-    return [cast("T", value)] if isinstance(value, str | int) else list(cast("Sequence[T]", value))
+    value = plain(value)
+    if isinstance(value, str | int):
+        return [cast("T", value)]
+    return [plain(one) for one in cast("Sequence[T]", value)]
 
 
 def representative(guidance: Scales) -> float | None:
