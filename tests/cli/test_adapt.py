@@ -69,7 +69,14 @@ def test_adapt_sample_and_merge(place: Path, cli: CLI, monkeypatch: pytest.Monke
     assert all(np.array_equal(*pair) for pair in zip(whole, pixels(Path("of-run")), strict=True))
     said = cli("sample", "merged", *steps, "--adapter", "a", "--out", "stranger")
     assert said.code == 0
-    assert said.err.startswith("phosphene: adapter a/model: learned on other weights (base, ")
+    assert said.err.startswith(warned := "phosphene: adapter a/model: learned on other weights (base, ")
+    # So is it whenever else a model is loaded: again, and for a cell.
+    like = sorted(Path("stranger").glob("seed*.png"))[0]
+    for words in (("sample", "--like", like), ("grid", "merged", "--x", "adapter=a", "--steps", 2)):
+        said = cli(*words, "--quiet", "--out", f"stranger-{words[0]}")
+        assert said.code == 0
+        assert said.err.startswith(warned)
+        assert len(said.err.splitlines()) == 1
 
 
 def test_errors(place: Path, cli: CLI, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
