@@ -31,7 +31,7 @@ from phosphene.tasks.sight import face
 Steer = Callable[[Denoise], Denoise]
 
 
-def own(seed: int, rows: Sequence[Row]) -> Key:
+def key_of(seed: int, rows: Sequence[Row]) -> Key:
     """Each row's own randomness."""
     return keys(seed, [row.number for row in rows])
 
@@ -55,7 +55,7 @@ class Around:
 
     def key(self, seed: int, rows: Sequence[Row]) -> Key | Between:
         """The randomness of these rows."""
-        return own(seed, rows)
+        return key_of(seed, rows)
 
     def begin(
         self, plan: Plan, key: Key | Between, rows: Sequence[Row], shape: tuple[int, int, int]

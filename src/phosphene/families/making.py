@@ -13,7 +13,7 @@ from torch import Tensor
 from phosphene.diffusion.condition import Condition
 from phosphene.diffusion.denoiser import Denoise
 from phosphene.diffusion.plan import sample
-from phosphene.families.around import Around, own
+from phosphene.families.around import Around, key_of
 from phosphene.families.asked import Asked
 from phosphene.families.diffusion import Diffusion
 from phosphene.families.like import settings
@@ -118,7 +118,7 @@ class Making:
         """The denoiser with what is asked around it, and the condition of these rows."""
         task, device = self.ready.task, self.ready.device
         requests = [row.request for row in rows]
-        condition = task.asked(requests, own(self.seed, rows)).each(lambda t: t.to(device))
+        condition = task.asked(requests, key_of(self.seed, rows)).each(lambda t: t.to(device))
         compared = task.compared(requests, condition)
         against = None if compared is None else compared.each(lambda t: t.to(device))
         # Where nothing is asked, the two answers that guidance compares are the same.

@@ -109,7 +109,7 @@ class Ready:
             network(x, x.new_zeros(rows), condition)
 
         with torch.inference_mode():
-            name = f"ask {rows} {self.precision.name}"
+            name = f"ask {tuple(x.shape)} {self.precision.name}"
             network = faster(self.family.network, self.device, lambda _: float(calls), call, name)
         return self.family.with_network(network)
 
