@@ -54,12 +54,18 @@ def chosen(ready: Ready, kind: type | tuple[type, ...], method: str | None, what
         raise ValueError(
             f"method 'trained': this model was not trained for {what}; mmps, pigdm and repaint do"
         )
-    if not can and not isinstance(task, NoTask):
-        ask = ready.task.sight.ask if ready.task.sight else ""
-        raise ValueError(f"this model was trained for {task.kind.replace('_', '-')}, not for {what}: {ask}")
+    if not can:
+        refuse_shown(ready, what)
     if can and method != TRAINED:
         raise ValueError(f"method {method!r}: this model was trained for {what}; leave the method out")
     return method
+
+
+def refuse_shown(ready: Ready, what: str) -> None:
+    """Raises ValueError for a model that was trained to see a picture, which is another than this question's."""
+    if ready.task.sight is not None:
+        kind = ready.model.header.task.kind.replace("_", "-")
+        raise ValueError(f"this model was trained for {kind}, not for {what}: {ready.task.sight.ask}")
 
 
 def inpainting(ready: Ready, image: Given, mask: Given, method: str | None) -> Question:
@@ -102,7 +108,9 @@ def upscaling(
         return Question(None, Restoring(measurement, small, method))
     if factor not in (None, task.factor):
         raise ValueError(f"factor {factor}: this model was trained for factor {task.factor}")
-    level = min(0.1, task.augmentation) if augmentation is None else augmentation
+    shows = ready.task.sight
+    assert shows is not None
+    level = shows.usual if augmentation is None else augmentation
     if not 0 <= level <= task.augmentation:
         raise ValueError(f"augmentation {level}: this model was trained from 0 to {task.augmentation}")
     overlap = size // 4 if overlap is None else overlap
