@@ -22,7 +22,6 @@ from phosphene.recipes.tasks import (
     DeblurringTask,
     DenoisingTask,
     InpaintingTask,
-    NoTask,
     SuperResolutionTask,
     TaskSettings,
 )
