@@ -126,7 +126,7 @@ def test_what_only_the_base_does_is_refused(parts: list[Path], tmp_path: Path):
     for name, given in (("edit", [image]), ("inpaint", [image, image]), ("upscale", [image])):
         with pytest.raises(ValueError, match=f"^{name}: this is a cascade, which does that with its base"):
             getattr(whole, name)(*given)
-    with pytest.raises(ValueError, match="^restore: this is a cascade"):
+    with pytest.raises(ValueError, match=r"^restore: this is a cascade"):
         whole.restore(image, what="denoising")
     requests = [Request(label="b"), Request(label="a")]
     made = whole.make(requests, seed=3)
@@ -162,7 +162,12 @@ def test_what_does_not_fit_is_refused(parts: list[Path], tmp_path: Path):
         ([base, twice], {"steps": [1, 2, 3]}, [], "steps: 3 values for 2 stages"),
         ([base, twice], {"solver": ["dimm"]}, [], "stage 0: solver 'dimm': did you mean 'ddim'?"),
         ([base, twice], {}, [0.1, 0.1], "augmentation: 2 values for 1 stages after the base"),
-        ([base, twice], {"solver": ["ddim", "ddpm_learned"]}, [], "stage 1: solver 'ddpm_learned': this model"),
+        (
+            [base, twice],
+            {"solver": ["ddim", "ddpm_learned"]},
+            [],
+            "stage 1: solver 'ddpm_learned': this model",
+        ),
         ([base, twice], {"guidance": [2.0, 3.0]}, [], "stage 1: guidance 3: it was trained without labels"),
         ([base, bare], {}, [], "bare: model.safetensors is missing; weights must be safetensors"),
     ):
@@ -175,7 +180,9 @@ def test_what_does_not_fit_is_refused(parts: list[Path], tmp_path: Path):
 def test_a_folder_is_made_where_none_was_of_a_model_that_a_kill_left_aside(parts: list[Path], tmp_path: Path):
     base = saved(tmp_path / "run" / "model", 8, NoTask()).rename(tmp_path / "run" / "model.old")
     root = phosphene.cascade([base.parent, parts[1]], out=tmp_path / "new" / "cascade")
-    assert torch.equal(phosphene.load(root / "stages" / "0").sample(1).values, phosphene.load(parts[0]).sample(1).values)
+    assert torch.equal(
+        phosphene.load(root / "stages" / "0").sample(1).values, phosphene.load(parts[0]).sample(1).values
+    )
 
 
 def test_the_command_line_puts_one_together_and_asks_it(

@@ -169,7 +169,7 @@ def clip(denoise: Denoise) -> Denoise:
 
 
 def row_quantile(values: Float[Tensor, "b n"], quantile: float) -> Float[Tensor, " b"]:
-    """torch.quantile of each row, which takes 2^24 values at most: between two neighbours in order, linearly."""
+    """Of each row, linear between neighbours in order: torch.quantile, which takes 2^24 values at most."""
     last = values.shape[1] - 1
     below = int(quantile * last)
     low = values.kthvalue(below + 1, dim=1).values

@@ -20,7 +20,7 @@ STRIDE = 0x9E3779B97F4A7C15  # between the seeds of stages
 def larger(
     made: Sampled, requests: Sequence[Request], stages: Sequence[tuple[Ready, Stage]], batch: int
 ) -> Sampled:
-    """What the stages make of the base's pictures, one after the other: functions of the same seed and numbers.
+    """What the stages make of the base's pictures, one after the other, by the same seed and numbers.
 
     requests: what the base was asked for, labels by name. Each stage hears what it can.
     """

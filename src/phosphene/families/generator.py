@@ -291,7 +291,7 @@ class Generator(Ready):
     def _refuse_cascade(self, what: str) -> None:
         if self.beyond:
             raise ValueError(
-                f"{what}: this is a cascade, which does that with its base alone, {self.folder}; ask that, and "
+                f"{what}: this is a cascade, which does that with its base alone; ask {self.folder}, and "
                 "upscale what you like"
             )
 

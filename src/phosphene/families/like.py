@@ -95,7 +95,9 @@ def read(
     if given.get("model") != model.fingerprint:
         raise ValueError(f"like {path}: made by another model ({given.get('run')}), not by {folder}")
     if given.get("stages", []) != [*stages]:
-        raise ValueError(f"like {path}: made with other stages of a cascade, or asked otherwise, than {folder}'s")
+        raise ValueError(
+            f"like {path}: made with other stages of a cascade, or asked otherwise, than {folder}'s"
+        )
     if "restored" in given or "strength" in given:
         raise ValueError(f"like {path}: made from a picture, which it does not hold; give that one again")
     names = [field.name for field in fields(Asked)]

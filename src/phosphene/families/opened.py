@@ -60,8 +60,8 @@ def known(drawn: Image.Image, size: int) -> Float[Tensor, "1 h w"]:
     if not bool(white.any()):
         if bool((np.array(drawn) >= 128).any()):
             raise ValueError(
-                f"mask: nothing of its white is left in the middle square at {size}x{size} pixels, which this "
-                "model makes; paint more of that square white"
+                f"mask: nothing of its white is left in the middle square at {size}x{size} pixels, the "
+                "model's size; paint more of that square white"
             )
         raise ValueError("mask: it is black everywhere, so nothing is made anew; paint that part white")
     return (~white).float()[None]

@@ -61,7 +61,7 @@ def chosen(ready: Ready, kind: type | tuple[type, ...], method: str | None, what
 
 
 def refuse_shown(ready: Ready, what: str) -> None:
-    """Raises ValueError for a model that was trained to see a picture, which is another than this question's."""
+    """Raises ValueError for a model that was trained to see a picture, of another kind than this."""
     if ready.task.sight is not None:
         kind = ready.model.header.task.kind.replace("_", "-")
         raise ValueError(f"this model was trained for {kind}, not for {what}: {ready.task.sight.ask}")

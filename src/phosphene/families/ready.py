@@ -151,8 +151,8 @@ class Ready:
         return isinstance(self.model.header.task, EditingTask)
 
     def hearing(self, request: Request, shown: Shown, asked: Asked) -> Request:
-        """What another model was asked for, as far as this one hears it when it is asked so, of a picture that
-        is shown."""
+        """What another model was asked for, as far as this one hears it when it is asked so, of a picture
+        that is shown."""
         words = self.model.header.text is not None
         label = request.label if str(request.label) in self.classes else None
         negative = request.negative if words and asked.guides else None
