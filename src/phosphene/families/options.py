@@ -53,7 +53,7 @@ def given(how: Options) -> Options:
     if (interval := said.get("interval")) is not None:
         if len(interval) != 2:
             raise ValueError(f"interval {interval}: give two numbers, the smaller sigma / alpha first")
-        said["interval"] = (plain(interval[0]), plain(interval[1]))
+        said["interval"] = (interval[0], interval[1])
     return said
 
 

@@ -12,7 +12,8 @@ from phosphene.tasks.request import Label, Request
 
 T = TypeVar("T")
 
-Labels = Label | Sequence[Label | None] | None
+Numbers = np.generic | np.ndarray | Tensor
+Labels = Label | Sequence[Label | None] | Numbers | None
 Texts = str | Sequence[str | None] | None
 Scales = float | Sequence[float] | None
 
@@ -28,15 +29,17 @@ class Row:
 
 def plain(value: Any) -> Any:
     """NumPy's numbers and arrays, and torch's, as Python's, which files can hold."""
-    return value.tolist() if isinstance(value, np.generic | np.ndarray | Tensor) else value
+    if isinstance(value, Numbers):
+        return value.tolist()
+    return [plain(one) for one in value] if isinstance(value, list | tuple) else value
 
 
-def each(field: str, value: T | Sequence[T | None] | None, n: int) -> list[T | None]:
+def each(field: str, value: T | Sequence[T | None] | Numbers | None, n: int) -> list[T | None]:
     """One value a picture."""
     value = plain(value)
     if value is None or isinstance(value, str | int | float):
         return [cast("T | None", value)] * n
-    values = [plain(one) for one in cast("Sequence[T | None]", value)]
+    values = list(cast("Sequence[T | None]", value))
     if len(values) != n:
         raise ValueError(f"{field}: {len(values)} for {n} pictures; give one, or one a picture")
     return values
@@ -45,9 +48,7 @@ def each(field: str, value: T | Sequence[T | None] | None, n: int) -> list[T | N
 def listed(value: T | Sequence[T]) -> list[T]:
     """One value as a list of it."""
     value = plain(value)
-    if isinstance(value, str | int):
-        return [cast("T", value)]
-    return [plain(one) for one in cast("Sequence[T]", value)]
+    return [cast("T", value)] if isinstance(value, str | int) else list(cast("Sequence[T]", value))
 
 
 def representative(guidance: Scales) -> float | None:
