@@ -148,7 +148,7 @@ def test_numbers_of_numpy_and_lists_are_understood_and_written(tmp_path: Path):
     made = asked.sample(
         2,
         label=np.array([0, 1]),
-        guidance=[np.float32(2), 3],
+        guidance=[np.float32(2), 3.0],  # pyright: ignore[reportArgumentType]
         interval=[0.2, np.float32(5)],  # pyright: ignore[reportArgumentType] -- as people write it
         steps=np.int64(2),  # pyright: ignore[reportArgumentType]
         seed=np.int64(7),  # pyright: ignore[reportArgumentType]
