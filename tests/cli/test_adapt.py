@@ -1,5 +1,6 @@
 """`phosphene adapt`, `sample --adapter`, `merge`: as a user types them."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,12 +59,24 @@ def test_adapt_sample_and_merge(place: Path, cli: CLI, monkeypatch: pytest.Monke
     assert cli("sample", "--like", picture, "--out", "again", "--quiet").code == 0
     assert np.array_equal(pixels(Path("again"))[0], half[1])
 
+    shutil.copytree("a/model", "moved")
+    said = cli("sample", "base", "--adapter", "moved:0.5", "--like", picture, "--out", "moved-too", "--quiet")
+    assert said.code == 0, said.err
+    assert np.array_equal(pixels(Path("moved-too"))[0], half[1])
+
     # The run of an adapter is its model with it.
     assert cli("sample", "a", *steps, "--out", "of-run").code == 0
     assert all(np.array_equal(*pair) for pair in zip(whole, pixels(Path("of-run")), strict=True))
     said = cli("sample", "merged", *steps, "--adapter", "a", "--out", "stranger")
     assert said.code == 0
-    assert said.err.startswith("phosphene: adapter a/model: learned on other weights (base, ")
+    assert said.err.startswith(warned := "phosphene: adapter a/model: learned on other weights (base, ")
+    # So is it whenever else a model is loaded: again, and for a cell.
+    like = sorted(Path("stranger").glob("seed*.png"))[0]
+    for words in (("sample", "--like", like), ("grid", "merged", "--x", "adapter=a", "--steps", 2)):
+        said = cli(*words, "--quiet", "--out", f"stranger-{words[0]}")
+        assert said.code == 0
+        assert said.err.startswith(warned)
+        assert len(said.err.splitlines()) == 1
 
 
 def test_errors(place: Path, cli: CLI, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

@@ -96,6 +96,10 @@ def test_sample_what_is_not_a_run(cli, tmp_path):
     refused(cli("info", tmp_path / "x"), "no run or model here")
 
 
+def test_a_way_through_no_seed(cli):
+    refused(cli("interpolate", "x", "--seeds", "none,7"), "seeds none,7: a way leads through numbers")
+
+
 def test_a_run_is_never_overwritten(run, cli, tmp_path):
     before = (run / "model" / "model.safetensors").read_bytes()
     refused(cli("train", "digits", "--out", run, *small()), "--resume", "--force")
@@ -129,7 +133,10 @@ def test_where_samples_cannot_be_written_is_said_before_sampling(run, cli, tmp_p
     (tmp_path / "used").mkdir()
     name = "trajectory.gif" if words else "sheet.png"
     (tmp_path / "used" / name).write_text("")
+    (tmp_path / "lone").mkdir()
+    (tmp_path / "lone" / "seed0-000000.png").write_text("")
     for out, reason in (
+        ("lone", "lone: seed0-000000.png is there already"),
         ("used", f"used: {name} is there already"),
         ("file", "file: cannot write in"),
         ("file/below", f"below: cannot write in {tmp_path / 'file'} (Not a directory)"),

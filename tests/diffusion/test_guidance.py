@@ -222,6 +222,16 @@ def test_dynamic_threshold_by_hand():
     torch.testing.assert_close(said[1], values / 4)
 
 
+def test_a_quantile_is_torchs_and_of_any_number_of_values():
+    values = torch.randn(3, 1001, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    for n in (1, 2, 7, 1001):
+        for share in (0.0, 0.3, 0.995, 1.0):
+            expected = torch.quantile(values[:, :n], share, dim=1)
+            torch.testing.assert_close(guidance.row_quantile(values[:, :n], share), expected)
+    many = torch.linspace(0, 1, 2**24 + 3)[None]  # which torch.quantile refuses
+    torch.testing.assert_close(guidance.row_quantile(many, 0.995), torch.tensor([0.995]))
+
+
 def test_conditions_join_and_forget():
     one = Condition(label=torch.tensor([3]), mask=torch.tensor([[True, False]]), tokens=torch.ones(1, 2, 4))
     both = join([one, one.null()])

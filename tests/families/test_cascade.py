@@ -23,9 +23,11 @@ from phosphene.tasks.sight import Shown
 from tests.conftest import Said
 
 
-def saved(folder: Path, size: int, task: TaskSettings, channels: int = 1, seed: int = 0) -> Path:
-    """A model folder with a small random network; labels for the base alone."""
-    classes = ("a", "b") if isinstance(task, NoTask) else ()
+def saved(
+    folder: Path, size: int, task: TaskSettings, channels: int = 1, seed: int = 0, labels: bool = False
+) -> Path:
+    """A model folder with a small random network; labels for the base alone, unless they are asked for."""
+    classes = ("a", "b") if labels or isinstance(task, NoTask) else ()
     shown = {"none": 0, "inpainting": 1 + channels, "super_resolution": 1 + channels}[task.kind]
     config = UNetConfig(
         channels + shown,
@@ -106,9 +108,36 @@ def test_a_stage_is_a_model_folder_and_may_be_replaced(parts: list[Path], tmp_pa
     assert not torch.equal(after.sample(1, label="a").values, before.values)
     with pytest.raises(ValueError, match="made with other stages of a cascade"):
         after.sample(like=tmp_path / "made" / "seed0-000000.png")
+    saved(root / "stages" / "1", 16, SuperResolutionTask(factor=2), seed=1)
+    assert torch.equal(
+        phosphene.load(root).sample(like=tmp_path / "made" / "seed0-000000.png").values, before.values
+    )
+    other = phosphene.cascade(parts[:2], out=tmp_path / "other", steps=[3, 2])
+    with pytest.raises(ValueError, match="made with other stages of a cascade, or asked otherwise"):
+        phosphene.load(other).sample(like=tmp_path / "made" / "seed0-000000.png")
     saved(root / "stages" / "1", 32, SuperResolutionTask(factor=2))
     with pytest.raises(ValueError, match="stage 1: it makes 32 pixels of 16, the stage before makes 8"):
         phosphene.load(root)
+
+
+def test_what_only_the_base_does_is_refused(parts: list[Path], tmp_path: Path):
+    whole = phosphene.load(phosphene.cascade(parts[:2], out=tmp_path / "cascade"))
+    image = whole.sample(1, seed=3)[0]
+    for name, given in (("edit", [image]), ("inpaint", [image, image]), ("upscale", [image])):
+        with pytest.raises(ValueError, match=f"^{name}: this is a cascade, which does that with its base"):
+            getattr(whole, name)(*given)
+    with pytest.raises(ValueError, match=r"^restore: this is a cascade"):
+        whole.restore(image, what="denoising")
+    requests = [Request(label="b"), Request(label="a")]
+    made = whole.make(requests, seed=3)
+    assert torch.equal(made.values, whole.sample(2, seed=3, label=["b", "a"]).values)
+
+
+def test_a_label_goes_through_all_stages_by_name_and_by_index(parts: list[Path], tmp_path: Path):
+    stage = saved(tmp_path / "stage", 16, SuperResolutionTask(factor=2), labels=True)
+    whole = phosphene.load(phosphene.cascade([parts[0], stage], out=tmp_path / "cascade"))
+    by_name = whole.sample(1, label="b").values
+    assert torch.equal(whole.sample(1, label=1).values, by_name)
 
 
 def test_a_larger_picture_than_a_stage_was_made_for_is_made_of_tiles(tmp_path: Path):
@@ -122,6 +151,8 @@ def test_what_does_not_fit_is_refused(parts: list[Path], tmp_path: Path):
     other = saved(tmp_path / "other", 8, InpaintingTask())
     colour = saved(tmp_path / "colour", 16, SuperResolutionTask(factor=2), channels=3)
     base, twice, four = parts
+    bare = saved(tmp_path / "bare", 16, SuperResolutionTask(factor=2))
+    (bare / "model.safetensors").unlink()
     for models, sampling, augmentation, words in (
         ([base], {}, [], "models: 1; give the base and at least one that makes it larger"),
         ([twice, four], {}, [], "stage 0: it was trained for super_resolution; the base makes"),
@@ -130,11 +161,29 @@ def test_what_does_not_fit_is_refused(parts: list[Path], tmp_path: Path):
         ([base, twice, four], {}, [0.1, 0.4], "stage 2: augmentation 0.4: it was trained from 0 to 0.3"),
         ([base, twice], {"steps": [1, 2, 3]}, [], "steps: 3 values for 2 stages"),
         ([base, twice], {"solver": ["dimm"]}, [], "stage 0: solver 'dimm': did you mean 'ddim'?"),
+        ([base, twice], {}, [0.1, 0.1], "augmentation: 2 values for 1 stages after the base"),
+        (
+            [base, twice],
+            {"solver": ["ddim", "ddpm_learned"]},
+            [],
+            "stage 1: solver 'ddpm_learned': this model",
+        ),
+        ([base, twice], {"guidance": [2.0, 3.0]}, [], "stage 1: guidance 3: it was trained without labels"),
+        ([base, bare], {}, [], "bare: model.safetensors is missing; weights must be safetensors"),
     ):
         said: dict[str, Any] = sampling
         with pytest.raises(ValueError, match=re.escape(words)):
             phosphene.cascade(models, out=tmp_path / "none", augmentation=augmentation, **said)
     assert not (tmp_path / "none").exists()
+
+
+def test_a_folder_is_made_where_none_was_of_a_model_that_a_kill_left_aside(parts: list[Path], tmp_path: Path):
+    (tmp_path / "run").mkdir()
+    saved(tmp_path / "run" / "model", 8, NoTask()).rename(tmp_path / "run" / "model.old")
+    root = phosphene.cascade([tmp_path / "run", parts[1]], out=tmp_path / "new" / "cascade")
+    assert torch.equal(
+        phosphene.load(root / "stages" / "0").sample(1).values, phosphene.load(parts[0]).sample(1).values
+    )
 
 
 def test_the_command_line_puts_one_together_and_asks_it(
@@ -147,6 +196,14 @@ def test_the_command_line_puts_one_together_and_asks_it(
     said = cli("sample", tmp_path / "c", "-n", "2", "--out", tmp_path / "out", "--quiet")
     assert said.code == 0, said.err
     assert (tmp_path / "out" / "sheet.png").is_file()
+    assert cli("sample", tmp_path / "c", "-n", "1", "--quiet").code == 0
+    assert (tmp_path / "c" / "samples" / "seed-0" / "sheet.png").is_file()
+    said = cli("info", tmp_path / "c")
+    assert said.code == 0, said.err
+    words = " ".join(said.out.split())
+    assert "pictures 8x8 grey" in words
+    assert "stage 1 makes them 16x16: dpmpp_2m, 1 steps, augmentation 0 (sha256 " in words
+    assert "sampling dpmpp_2m, 2 steps" in words
     said = cli("cascade", *parts[:2], "--out", tmp_path / "c")
     assert said.err.startswith("phosphene: out ")
 

@@ -75,6 +75,12 @@ def test_scores_ranks_and_logits_by_hand():
         clip.score(FEW, ["red", "green"])
 
 
+def test_a_picture_of_pillow_is_seen_as_its_file_is():
+    grey = Image.fromarray(np.full((8, 8), 128 * 257, np.uint16))
+    expected = torch.full((1, 3), float(to_values(torch.tensor(128, dtype=torch.uint8))))
+    torch.testing.assert_close(linear().embed_images([grey]), expected)
+
+
 def test_colours_become_what_a_model_takes():
     grey = torch.full((1, 1, 2, 2), 0.25)
     assert torch.equal(coloured(grey, 3), grey.expand(-1, 3, -1, -1))

@@ -2,13 +2,18 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from phosphene.families import compiled
+from phosphene.families import compiled, ready
 from phosphene.families.compiled import Timing, choose, faster, ways
+from phosphene.networks.build import build
+from phosphene.networks.unet import UNetConfig
+from phosphene.recipes.settings import DiffusionSettings, SamplingSettings
+from phosphene.store.model import Header, Model
 
 META = torch.device("meta")  # a device that is not a CPU
 TIMES = {"eager": Timing(0.0, 1.0), "compiled": Timing(60.0, 0.5), "graphs": Timing(90.0, 0.25)}
@@ -67,6 +72,21 @@ def test_it_is_measured_on_first_use_and_remembered(monkeypatch, tmp_path):
     assert made == ["quick"] * 3
     (kept,) = (tmp_path / "timings").iterdir()
     assert kept.suffix == ".json"
+
+
+def test_times_are_of_a_network_a_precision_and_a_shape(monkeypatch):
+    told: list[tuple[str, str]] = []
+    monkeypatch.setattr(
+        ready,
+        "faster",
+        lambda network, device, calls, call, name: told.append((repr(network.config), name)) or network,
+    )
+    for width, size, precision in ((4, 8, "fp32"), (4, 8, "bf16"), (8, 8, "bf16"), (8, 16, "bf16")):
+        config = UNetConfig(1, 1, widths=(width,), attention=(False,))
+        header = Header(diffusion=DiffusionSettings(), sampling=SamplingSettings(), size=size, channels=1)
+        made = Model(header, build(config), config)
+        ready.Ready(made, Path("m"), torch.device("cpu"), precision).quick(3, 1)
+        assert told[-1] == (repr(config), f"ask (3, 1, {size}, {size}) {precision}")
 
 
 def test_a_budget_says_how_many_calls_by_what_one_takes(monkeypatch, tmp_path):

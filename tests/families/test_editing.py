@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from phosphene.diffusion.condition import Condition
+from phosphene.families import making
 from phosphene.families.generator import Generator
 from phosphene.families.like import read as read_like
 from phosphene.networks.unet import UNetConfig
@@ -127,13 +128,19 @@ def test_an_interval_bounds_both_guidances():
         ),
         (editor(), {"image_guidance": math.inf}, "image_guidance inf: give a number"),
         (
+            editor(image_guidance=1.5),
+            {"label": "one", "guidance": 2.0, "weaker": 0.05},
+            "weaker 0.05: image_guidance 1.5 compares this model's own answers; give image_guidance 1",
+        ),
+        (
             editor(ColouringTask()),
             {},
             "this model was trained for colouring, not for editing: phosphene",
         ),
     ],
 )
-def test_what_does_not_apply_is_refused(asked, how, words):
+def test_what_does_not_apply_is_refused(asked, how, words, monkeypatch):
+    monkeypatch.setattr(making, "weaker_than", lambda ready, named: making.Weaker(named, ready))
     with pytest.raises(ValueError, match=re.escape(words)):
         asked.edit(IMAGE, **how)
 

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from pydantic import TypeAdapter
@@ -106,6 +107,7 @@ def test_a_recipes_guidance_is_for_models_with_labels():
         ((), {"guidance": 2.0}, "guidance 2: this model was trained without labels"),
         (("a",), {"interval": (0.1, 5.0)}, "interval (0.1, 5.0): guidance 1 guides nowhere"),
         (("a",), {"guidance": 2.0, "interval": (math.nan, 5.0)}, "interval (nan, 5.0): give the smaller"),
+        (("a",), {"guidance": 2.0, "interval": [1.0]}, "interval [1.0]: give two numbers"),
         ((), {"solver": "ddpm_learned"}, "solver 'ddpm_learned': this model was trained without"),
         ((), {"solver": "heun", "churn": math.inf}, "churn inf: give a number"),
         ((), {"seed": 2**63}, "seed 9223372036854775808: give 9223372036854775807 or less"),
@@ -139,6 +141,24 @@ def test_an_interval_without_end_is_written_and_made_again(tmp_path: Path):
     assert dict(again.settings[0]) == dict(made.settings[0])
     plain = asked.sample(1, label="b", guidance=2.0, interval=(0.5, 0.6), steps=2)
     assert not torch.equal(plain.values, made.values)
+
+
+def test_numbers_of_numpy_and_lists_are_understood_and_written(tmp_path: Path):
+    asked = generator(Labelled(), DiffusionSettings(), ("a", "b"))
+    made = asked.sample(
+        2,
+        label=np.array([0, 1]),
+        guidance=[np.float32(2), 3.0],  # pyright: ignore[reportArgumentType]
+        interval=[0.2, np.float32(5)],  # pyright: ignore[reportArgumentType] -- as people write it
+        steps=np.int64(2),  # pyright: ignore[reportArgumentType]
+        seed=np.int64(7),  # pyright: ignore[reportArgumentType]
+    )
+    plain = asked.sample(2, label=[0, 1], guidance=[2.0, 3.0], interval=(0.2, 5.0), steps=2, seed=7)
+    assert torch.equal(made.values, plain.values)
+    assert json.dumps(made.settings) == json.dumps(plain.settings)
+    made.save(tmp_path)
+    one = asked.sample(1, label=np.int64(1), guidance=np.float32(2), steps=2)  # pyright: ignore
+    assert torch.equal(one.values, asked.sample(1, label=1, guidance=2.0, steps=2).values)
 
 
 def test_what_was_asked_survives_its_description():

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from phosphene.networks.build import build
 from phosphene.networks.unet import UNet, UNetConfig
 from phosphene.pictures.embedded import read_settings
 from phosphene.recipes.settings import DiffusionSettings, SamplingSettings
+from phosphene.recipes.tasks import EditingTask
 from phosphene.store import model
 from phosphene.store.text_encoder import find
 from tests import encoders
@@ -124,6 +126,24 @@ def test_a_pictures_file_says_how_to_make_it_again(asked: Generator, wishes: dic
         assert dict(again.settings[0]) == dict(made.settings[i]) == read_settings(picture)
 
 
+def test_a_weaker_model_is_of_the_same_kind(asked: Generator, folder: Path, tmp_path: Path):
+    header = asked.model.header
+    assert header.text is not None
+    moved = header.model_copy(
+        update={"text": header.text.model_copy(update={"name": "elsewhere"}), "ema": ()}
+    )
+    model.save(tmp_path / "moved", moved, CONFIG, random(2).state_dict(), "card")
+    away = asked.sample(1, weaker=tmp_path / "moved", guidance=2.0)
+    assert_near(away.values, asked.sample(1, weaker=0.05, guidance=2.0).values)
+    config = replace(CONFIG, in_channels=3)
+    edits = header.model_copy(update={"task": EditingTask(), "ema": ()})
+    model.save(tmp_path / "edits", edits, config, build(config).state_dict(), "card")
+    with pytest.raises(
+        ValueError, match=r"weaker .*edits: its task is kind='editing', this model's kind='none'"
+    ):
+        asked.sample(1, weaker=tmp_path / "edits", guidance=2.0)
+
+
 def test_what_was_made_with_another_weaker_model_is_not_made_again(
     asked: Generator, folder: Path, tmp_path: Path
 ):
@@ -140,7 +160,12 @@ def test_what_was_made_with_another_weaker_model_is_not_made_again(
     [
         ({"prompt": ""}, "prompt '': no words; leave it out to ask for nothing"),
         ({"prompt": "a star " * 6}, "14 tokens; the encoder"),
-        ({"negative": "a star " * 6}, "negative 'a star a star"),
+        ({"negative": "a star " * 6, "guidance": 2.0}, "negative 'a star a star a star a star"),
+        ({"prompt": SHORT, "negative": LONG}, f"negative '{LONG}': it counts with guidance; give guidance"),
+        (
+            {"negative": [None, SHORT, None, None], "guidance": [1.0, 1.0, 2.0, 2.0]},
+            f"negative '{SHORT}': it",
+        ),
         ({"label": "cat"}, "label 'cat': this model was trained without labels; it takes a prompt"),
         ({"prompt": [SHORT]}, "prompt: 1 for 4 pictures; give one, or one a picture"),
         ({"prompt": SHORT, "guidance": [1.0]}, "guidance: 1 for 4 pictures; give one, or one a picture"),

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageCms
 from sklearn.datasets import load_sample_image
 
-from phosphene.pictures.opening import PictureError, measure, open_picture
+from phosphene.pictures.opening import PictureError, as_opened, measure, open_picture
 
 PHOTO = load_sample_image("china.jpg")[100:148, 200:264]
 GREY = PHOTO[..., 1]
@@ -66,6 +66,35 @@ def test_grey_stays_grey(kind):
     assert opened.image.mode == "L"
     if kind != "JPEG":
         assert same(opened.image, GREY)
+
+
+def lying() -> Image.Image:
+    image = Image.fromarray(PHOTO)
+    exif = image.getexif()
+    exif[0x0112] = 6
+    file = io.BytesIO(encoded(image, exif=exif))
+    return Image.open(file)
+
+
+@pytest.mark.parametrize(
+    ("image", "kind", "mode"),
+    [
+        (Image.fromarray(GREY.astype(np.uint16) * 257), "PNG", "L"),
+        (Image.fromarray(GREY.astype(np.float32) / 255), "TIFF", "L"),
+        (Image.fromarray(PHOTO).convert("RGBA"), "PNG", "RGB"),
+        (Image.fromarray(GREY).convert("1"), "PNG", "L"),
+        (Image.fromarray(GREY).convert("P"), "PNG", "L"),
+        (lying(), "PNG", "RGB"),
+    ],
+    ids=["I;16", "F", "opaque", "1", "P", "EXIF"],
+)
+def test_a_picture_of_pillow_is_that_of_its_file(image, kind, mode):
+    held = as_opened(image)
+    exif = {"exif": image.getexif()} if kind == "PNG" else {}
+    opened = open_picture(encoded(image, kind, **exif)).image
+    assert (held.mode, opened.mode) == (mode, mode)
+    assert same(held, opened)
+    assert same(as_opened(held), held)  # nothing is turned twice
 
 
 # Where the first row and the first column of the stored picture are seen (EXIF 2.3, tag 0x0112).

@@ -17,6 +17,7 @@ from phosphene.diffusion.weight import WEIGHTS
 from phosphene.recipes import settings
 from phosphene.recipes.presets import RECIPES
 from phosphene.recipes.settings import changed, from_toml, parse_assignment, to_toml
+from phosphene.recipes.tasks import SuperResolutionTask
 
 FLOW = RECIPES["flow"]
 
@@ -114,6 +115,8 @@ def test_training_has_a_length(changes):
         ({"training.batch": "many"}, "training.batch 'many': input should be a valid integer"),
         ({"training.batch": 0}, "training.batch 0: input should be greater than or equal to 1"),
         ({"training.batch": 1.5}, "training.batch 1.5"),
+        ({"training.clip": 0.0}, "training.clip 0.0: input should be greater than 0"),
+        ({"network.kind": "clip", "network.width": 0}, "network.width 0: input should be greater than"),
         ({"sampling.solver": "dpmp_2m"}, "did you mean 'dpmpp_2m'"),
         ({"network.width": True}, "network.width True"),
         ({"training.learning_rate": -1.0}, "training.learning_rate -1.0"),
@@ -148,8 +151,11 @@ def test_none_is_a_word_or_none_as_the_field_has_it():
 
 
 def test_another_kind_of_network():
-    recipe = changed(FLOW, {"network.kind": "transformer", "network.depth": 2})
-    assert recipe.network == settings.TransformerSettings(depth=2)
+    for changes in ({"network.kind": "transformer", "network.depth": 2}, {"network.depth": 2}):
+        recipe = changed(FLOW, {**changes, "network.kind": "transformer"})  # in either order
+        assert recipe.network == settings.TransformerSettings(depth=2)
+    recipe = changed(FLOW, {"task.factor": 2, "task.kind": "super_resolution"})
+    assert recipe.task == SuperResolutionTask(factor=2)
 
 
 @pytest.mark.parametrize(

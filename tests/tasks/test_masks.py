@@ -27,7 +27,7 @@ def test_something_is_missing_and_something_known():
 def test_a_quarter_are_boxes_and_a_quarter_borders():
     key, size = keys(0, range(1000)), 32
     missing = 1 - masks.known(key, 0, size, size)[:, 0]
-    kind = noise.uniform(key, 0, (6 + 3 * masks.SEGMENTS,), noise.SIGHT)[:, 0]
+    kind = noise.uniform(key, 0, (masks.DRAWN,), noise.SIGHT)[:, 0]
 
     def is_box(area: torch.Tensor) -> bool:
         rows, columns = area.any(1), area.any(0)
@@ -44,11 +44,22 @@ def test_a_quarter_are_boxes_and_a_quarter_borders():
     assert abs(float(((kind >= 0.5) & (kind < 0.75)).double().mean()) - 0.25) < 0.05
 
 
+def test_strokes_begin_anywhere_and_go_anywhere():
+    """By symmetry they cover the four quarters alike, and of the middle more than of any."""
+    u = noise.uniform(keys(0, range(4000)), 0, (2 + 3 * masks.SEGMENTS,), noise.SIGHT).float()
+    covered = masks.strokes(u, 16, 16).float().mean(0)
+    quarters = [covered[:8, :8], covered[:8, 8:], covered[8:, :8], covered[8:, 8:]]
+    means = torch.stack([quarter.mean() for quarter in quarters])
+    torch.testing.assert_close(means, means.mean().expand(4), rtol=0.1, atol=0)
+    assert float(covered[6:10, 6:10].mean()) > float(means.max())
+
+
 def test_a_stroke_is_all_that_is_near_its_segments():
     """One segment straight down the middle: turns of none, the first angle a quarter of a turn."""
-    u = torch.full((1, 3 * masks.SEGMENTS), 0.5)
-    u[0, 0] = 0.75  # from row 0.7, at an angle of (0.75 - 0.5) 2 pi
-    y, length = 0.1 + 0.8 * 0.75, 0.25
+    u = torch.full((1, 2 + 3 * masks.SEGMENTS), 0.5)
+    u[0, 0] = 0.25  # from row 0.3, whatever the angle of (0.75 - 0.5) 2 pi
+    u[0, 2] = 0.75
+    y, length = 0.1 + 0.8 * 0.25, 0.25
     brush = masks.WIDTHS[0] + 0.5 * (masks.WIDTHS[1] - masks.WIDTHS[0])
     found = masks.strokes(u, 100, 100)[0]
     rows, columns = masks.places(100, 100, u.device)

@@ -105,25 +105,29 @@ class Asking:
         loading = {name: self.said[name] for name in LOADING if self.said[name] is not None}
         if "adapters" in loading:
             loading["adapters"] = parsed(loading["adapters"])
-        if run is not None:
-            with plainly_warned():
+        with plainly_warned():
+            if run is not None:
                 return generator.load(run, **loading)
-        if like is None:
-            raise ValueError("RUN: give a run's folder, its name or a model folder (or --like PICTURE.png)")
-        del loading["best"]  # the picture says which
-        return generator.load_like(like, **loading)
+            if like is None:
+                raise ValueError(
+                    "RUN: give a run's folder, its name or a model folder (or --like PICTURE.png)"
+                )
+            del loading["best"]  # the picture says which
+            return generator.load_like(like, **loading)
 
     def make(self, asked: "Generator", count: int, question: "Callable[[Options], Sampled]") -> None:
         """Asks for so many pictures with a bar of progress, saves them and says where."""
         from phosphene.cli import show
+        from phosphene.families.axes import length_or_place
         from phosphene.families.generator import fresh_folder
 
         how = {name: value for name, value in self.said.items() if name not in (*LOADING, *BESIDE)}
         how["guidance"] = in_turn(how["guidance"], count)
-        how["weaker"] = length_or_place(how["weaker"])
+        if how["weaker"] is not None:
+            how["weaker"] = length_or_place(how["weaker"])
         if self.said["out"] is not None:
             show.check_out(self.said["out"], how["trajectory"])
-        with show.sampling(self.said["quiet"]) as watch:
+        with plainly_warned(), show.sampling(self.said["quiet"]) as watch:
             pictures = question(cast("Options", {**how, "watch": watch}))
         written = pictures.save(self.said["out"] or fresh_folder(asked, pictures))
         show.written(written)
@@ -163,11 +167,3 @@ def in_turn(given: list[T] | None, count: int) -> T | list[T] | None:
     if not given:
         return None
     return given[0] if len(given) == 1 else [given[i % len(given)] for i in range(count)]
-
-
-def length_or_place(weaker: str | None) -> str | float | None:
-    """A number is the length of an average."""
-    try:
-        return None if weaker is None else float(weaker)
-    except ValueError:
-        return weaker

@@ -66,6 +66,8 @@ def interpolate(
     from phosphene.families.axes import parse
 
     through = parse(f"seed={seeds}").values if seeds is not None else ()
+    if None in through:
+        raise ValueError(f"seeds {seeds}: a way leads through numbers; give some, 0,7")
     model = asked.load(run)
     asked.make(
         model,

@@ -86,11 +86,16 @@ def written(paths: list[Path]) -> None:
         lines(f"and {len(paths) - 4:,} more in {paths[-1].parent}")
 
 
+WRITTEN = ("sheet.png", "seed*-*.png", "frame-*.png", "way.gif", "[xyz][0-9]*.png", "trajectory.gif")
+"""What samples, ways and sheets of cells are called; the last if it is asked for."""
+
+
 def check_out(out: Path, trajectory: bool) -> None:
-    """Raises ValueError where samples could not be saved, before the work rather than after it."""
-    for name in ("sheet.png", "trajectory.gif")[: 1 + trajectory]:
-        if (out / name).exists():
-            raise ValueError(f"out {out}: {name} is there already; choose another --out")
+    """Raises ValueError where samples could not be saved, before the work rather than after it: also for
+    pictures of other numbers, which would be mistaken for these."""
+    for pattern in WRITTEN if trajectory else WRITTEN[:-1]:
+        if there := sorted(out.glob(pattern)):
+            raise ValueError(f"out {out}: {there[0].name} is there already; choose another --out")
     place = next(path for path in (out, *out.absolute().parents) if path.exists())
     try:
         with TemporaryFile(dir=place):

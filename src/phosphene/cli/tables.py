@@ -13,13 +13,14 @@ from phosphene.diffusion.schedule import SCHEDULES
 from phosphene.diffusion.solver import SOLVERS
 from phosphene.families import clip as clips
 from phosphene.families.device import choose_device
-from phosphene.families.generator import load
+from phosphene.families.generator import Cascade, load
 from phosphene.families.precision import choose_precision
 from phosphene.kernels.library import built
 from phosphene.networks.count import parameters
 from phosphene.pictures.pixels import WORDS
 from phosphene.recipes.presets import RECIPES
-from phosphene.store import shipped
+from phosphene.recipes.tasks import SuperResolutionTask
+from phosphene.store import cascade, shipped
 from phosphene.store.model import Provenance
 from phosphene.training.folder import RunFolder
 from phosphene.training.metrics import read
@@ -85,15 +86,17 @@ def machine() -> None:
 
 def run(place: str) -> None:
     """A run or a model: what it is, where it comes from, how far it came."""
-    if clips.is_clip(place):
+    if cascade.find(place) is None and clips.is_clip(place):
         clip(place)
         return
     model = load(place)
     header = model.model.header
-    origin, diffusion, sampling = header.provenance, header.diffusion, header.sampling
+    origin, diffusion, sampling = header.provenance, header.diffusion, model.defaults
     rows = table("", "")
     kind = WORDS[header.channels]
     rows.add_row("pictures", f"{header.size}x{header.size} {kind}")
+    if isinstance(model, Cascade):
+        further(rows, model)
     if header.classes:
         rows.add_row("labels", ", ".join(header.classes))
     if header.text is not None:
@@ -119,6 +122,20 @@ def run(place: str) -> None:
         rows.add_row("averages", ", ".join(map(str, header.ema)))
     rows.add_row("here", f"{model.device}, {model.precision.name}: {model.precision.why}")
     out.print(rows)
+
+
+def further(rows: Table, model: Cascade) -> None:
+    """What makes a base's pictures larger; the other rows are the base's."""
+    side = model.size
+    for i, (stage, said) in enumerate(zip(model.further, model.stages[1:], strict=True), 1):
+        task, way = stage.model.header.task, said.sampling
+        assert isinstance(task, SuperResolutionTask)
+        side *= task.factor
+        rows.add_row(
+            f"stage {i}",
+            f"makes them {side}x{side}: {way.solver}, {way.steps} steps, augmentation {said.augmentation:g} "
+            f"(sha256 {stage.model.fingerprint[:16]})",
+        )
 
 
 def clip(place: str) -> None:

@@ -31,6 +31,7 @@ from phosphene.diffusion.level import Level, like
 from phosphene.diffusion.measurement import Measurement
 
 Linear = Callable[[Tensor], Tensor]
+ROUNDS = 30  # of projections, where what is made lies outside [-1, 1]
 
 
 def mmps(
@@ -91,6 +92,19 @@ def known(denoise: Denoise, measurement: Measurement, y: Float[Tensor, "#b c2 h2
 def put_in(x0: Tensor, measurement: Measurement, y: Tensor) -> Tensor:
     """Of all pictures that measure y, the nearest to x0."""
     return x0 - measurement.fit(measurement.apply(x0)) + measurement.fit(y.to(x0))
+
+
+def projected(
+    made: Float[Tensor, "b c h w"], measurement: Measurement, y: Float[Tensor, "#b c2 h2 w2"]
+) -> Float[Tensor, "b c h w"]:
+    """Pictures in [-1, 1], as files hold them, that measure y: projections onto either in turn, which end in
+    both where both meet (von Neumann 1933)."""
+    for _ in range(ROUNDS):
+        made = put_in(made, measurement, y)
+        if float(made.abs().max()) <= 1:
+            break
+        made = made.clamp(-1, 1)
+    return made
 
 
 def conjugate_gradients(

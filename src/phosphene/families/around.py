@@ -4,6 +4,7 @@
     plan      what is run of the solver's steps
     key       whose randomness
     begin     where sampling begins: pure noise, or a noised picture at a level further on
+    whole     a network's denoiser as one of the pictures that are made, which may be larger
     guide     the denoiser with what is known or wanted around it
     finish    what was made, with what is exactly known in it
 
@@ -30,6 +31,11 @@ from phosphene.tasks.sight import face
 Steer = Callable[[Denoise], Denoise]
 
 
+def key_of(seed: int, rows: Sequence[Row]) -> Key:
+    """Each row's own randomness."""
+    return keys(seed, [row.number for row in rows])
+
+
 class Around:
     """Plain sampling: nothing around it."""
 
@@ -49,7 +55,7 @@ class Around:
 
     def key(self, seed: int, rows: Sequence[Row]) -> Key | Between:
         """The randomness of these rows."""
-        return keys(seed, [row.number for row in rows])
+        return key_of(seed, rows)
 
     def begin(
         self, plan: Plan, key: Key | Between, rows: Sequence[Row], shape: tuple[int, int, int]
@@ -58,9 +64,13 @@ class Around:
         noise."""
         return shape
 
+    def whole(self, denoise: Denoise) -> Denoise:
+        """A network's denoiser, the model's own or a weaker one's, as one of the pictures that are made."""
+        return denoise
+
     def guide(self, family: Diffusion, steer: Steer, rows: Sequence[Row]) -> Denoise:
         """The family's denoiser with guidance (`steer`) and all else around it, for these rows."""
-        return steer(family.denoise)
+        return steer(self.whole(family.denoise))
 
     def finish(self, made: Float[Tensor, "b c h w"], rows: Sequence[Row]) -> Float[Tensor, "b c h2 w2"]:
         """What is made of the last x, on the CPU."""

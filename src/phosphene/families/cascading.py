@@ -6,11 +6,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from phosphene.families.asked import Asked
 from phosphene.families.place import find_model
 from phosphene.recipes.settings import SamplingSettings, first_line
-from phosphene.recipes.tasks import SuperResolutionTask
 from phosphene.store import cascade as on_disk
-from phosphene.store.model import read_header
+from phosphene.store.model import Header, read_header
+from phosphene.tasks.sights import sight
 
 
 def cascade(
@@ -44,19 +45,39 @@ def cascade(
         "guidance": guidance,
         "threshold": threshold,
     }
-    for name, values in {**given, "augmentation": (0.0, *augmentation)}.items():
+    for name, values in given.items():
         if len(values) > len(places):
             raise ValueError(f"{name}: {len(values)} values for {len(places)} stages")
+    if len(augmentation) > len(places) - 1:
+        raise ValueError(
+            f"augmentation: {len(augmentation)} values for {len(places) - 1} stages after the base"
+        )
     stages = []
     for i, place in enumerate(places):
         header = read_header(place)
         changes = {name: values[i] for name, values in given.items() if i < len(values)}
         try:
             own = SamplingSettings.model_validate({**header.sampling.model_dump(), **changes})
-            most = header.task.augmentation if isinstance(header.task, SuperResolutionTask) else 0.0
-            level = augmentation[i - 1] if 0 < i <= len(augmentation) else min(0.1, most)
+            shows = sight(header.task)
+            usual = 0.0 if shows is None else shows.usual
+            level = augmentation[i - 1] if 0 < i <= len(augmentation) else usual
+            _refuse_for(header, own, "guidance" in changes)
             stages.append(on_disk.Stage(sampling=own, augmentation=level))
         except ValidationError as error:
             raise ValueError(f"stage {i}: {first_line(error)}") from None
+        except ValueError as error:
+            raise ValueError(f"stage {i}: {error}") from None
     on_disk.write(Path(out), places, stages)
     return Path(out)
+
+
+def _refuse_for(header: Header, asked: SamplingSettings, guided: bool) -> None:
+    """Raises ValueError for what a stage cannot be asked. guided: whether its guidance was given, and is not
+    its recipe's."""
+    if guided and asked.guidance != 1 and not header.classes and header.text is None:
+        raise ValueError(
+            f"guidance {asked.guidance:g}: it was trained without labels or captions, whose answers guidance "
+            "compares; give 1"
+        )
+    way = Asked(asked.solver, asked.steps, asked.grid)
+    way.refuse_for(comparable=True, learned_variance=header.diffusion.learned_variance)

@@ -28,6 +28,7 @@ from phosphene.families.adapting import find_adapter
 from phosphene.families.device import choose_device, made_ready
 from phosphene.families.place import find_model
 from phosphene.pictures import fitting
+from phosphene.pictures.opening import as_opened
 from phosphene.pictures.pixels import MODES, from_pillow, to_values
 from phosphene.store import clip as store
 from phosphene.store import foreign_clip, text_encoder
@@ -245,10 +246,8 @@ class Clip:
     def _values(self, images: Sequence[Image.Image]) -> Float[Tensor, "b c h w"]:
         mode = MODES[self.towers.channels]
         assert mode in ("L", "RGB", "RGBA")
-        plain = [image if image.mode in MODES.values() else image.convert("RGBA") for image in images]
-        return from_pillow(
-            [fitting.to_mode(fitting.fit(image, self.towers.size, "crop")[0], mode) for image in plain]
-        )
+        squares = [fitting.fit(as_opened(image), self.towers.size, "crop")[0] for image in images]
+        return from_pillow([fitting.to_mode(square, mode) for square in squares])
 
 
 def coloured(values: Float[Tensor, "b c h w"], channels: int) -> Float[Tensor, "b c2 h w"]:

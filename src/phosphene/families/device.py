@@ -62,6 +62,7 @@ class Asking(nn.Module):
         super().__init__()
         self.network = in_halves(network, precision)
         self.precision, self.device = precision, device
+        self.config = getattr(network, "config", "")  # tells its timings from another network's
 
     def forward(
         self, x: Float[Tensor, "b c h w"], noise: Float[Tensor, " b"], condition: Condition

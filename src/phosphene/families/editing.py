@@ -19,11 +19,10 @@ from phosphene.families import opened
 from phosphene.families.around import Around
 from phosphene.families.asked import Asked
 from phosphene.families.opened import Given
-from phosphene.families.questions import Question
+from phosphene.families.questions import Question, refuse_shown
 from phosphene.families.ready import Ready
 from phosphene.families.rows import Row
 from phosphene.families.shown import finishing
-from phosphene.recipes.tasks import NoTask
 from phosphene.tasks.sight import Shown
 
 STRENGTH = 0.5
@@ -67,7 +66,6 @@ def editing(ready: Ready, image: Given, strength: float | None, instructed: bool
 
     Raises ValueError for an option of the other way, and for a model that sees other pictures.
     """
-    task = ready.model.header.task
     picture = opened.values(opened.fitted(opened.picture("image", image, ready.channels), ready.size))
     if ready.edits:
         if strength is not None:
@@ -78,7 +76,5 @@ def editing(ready: Ready, image: Given, strength: float | None, instructed: bool
         if ready.task.text is not None and not instructed:
             raise ValueError("prompt: say what to change, such as 'make the circle blue'")
         return Question(Shown(picture), finishing(ready))
-    if not isinstance(task, NoTask):
-        ask = ready.task.sight.ask if ready.task.sight else ""
-        raise ValueError(f"this model was trained for {task.kind.replace('_', '-')}, not for editing: {ask}")
+    refuse_shown(ready, "editing")
     return Question(None, Noised(picture, STRENGTH if strength is None else strength))

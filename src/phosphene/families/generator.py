@@ -1,7 +1,7 @@
 """A trained model that can be asked for pictures."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -15,6 +15,7 @@ from phosphene.families.between import Strip, interpolate
 from phosphene.families.cells import Cells, grid
 from phosphene.families.clip import Clip
 from phosphene.families.editing import editing
+from phosphene.families.further import larger
 from phosphene.families.like import applied
 from phosphene.families.like import read as read_like
 from phosphene.families.making import asking
@@ -25,15 +26,10 @@ from phosphene.families.questions import Question
 from phosphene.families.ready import Ready
 from phosphene.families.rows import Labels, Texts, each, listed
 from phosphene.families.sampled import Sampled
-from phosphene.families.shown import Consistent, finishing
+from phosphene.families.shown import finishing
 from phosphene.pictures.embedded import read_settings
-from phosphene.pictures.pixels import to_bytes, to_values
-from phosphene.recipes.tasks import SuperResolutionTask
 from phosphene.store import cascade
 from phosphene.tasks.request import Label, Request
-from phosphene.tasks.sight import Shown
-
-STRIDE = 0x9E3779B97F4A7C15  # between the seeds of a cascade's stages
 
 
 @dataclass(frozen=True)
@@ -133,6 +129,7 @@ class Generator(Ready):
         pictures stay what they were, exactly. method: mmps, pigdm or repaint of a model that was not trained
         for inpainting (`families.restoring`). how: see `families.options.Options`.
         """
+        self._refuse_cascade("inpaint")
         question = questions.inpainting(self, image, mask, method)
         return self._answer(question, n, label, prompt, negative, how)
 
@@ -157,6 +154,7 @@ class Generator(Ready):
         a share from 0; more invents more. By another model the picture must be its size / factor, and method
         is mmps, pigdm or repaint.
         """
+        self._refuse_cascade("upscale")
         question = questions.upscaling(self, image, factor, method, augmentation, overlap, how.get("batch"))
         return self._answer(question, n, label, prompt, negative, how)
 
@@ -179,6 +177,7 @@ class Generator(Ready):
         was not, strength is the blur in pixels (1) or the noise's deviation (0.2), and method is mmps, pigdm
         or repaint.
         """
+        self._refuse_cascade("restore")
         question = questions.restoring(self, image, what, method, strength)
         return self._answer(question, n, label, prompt, negative, how)
 
@@ -200,6 +199,7 @@ class Generator(Ready):
         say what the whole picture should show, and strength how much of it may change: the share of noise
         that is laid on it, above 0 to 1 (0.5); as many of the solver's steps are taken as lie below.
         """
+        self._refuse_cascade("edit")
         question = editing(self, image, strength, prompt is not None)
         return self._answer(question, n, label, prompt, negative, how)
 
@@ -220,7 +220,9 @@ class Generator(Ready):
 
         Raises ValueError as `sample` does.
         """
-        return asking(self, requests, around or finishing(self), self.defaults, given(how)).all()
+        how = given(how)
+        made = asking(self, requests, around or finishing(self), self.defaults, how).all()
+        return self.onwards(made, requests, how)
 
     def interpolate(
         self,
@@ -240,8 +242,7 @@ class Generator(Ready):
 
         Raises ValueError as `sample` does, and for a way of one place.
         """
-        if self.beyond:
-            raise ValueError("interpolate: this is a cascade; ask its base, and upscale what you like")
+        self._refuse_cascade("interpolate")
         return interpolate(self, n, seeds, listed(prompt), listed(label), negative, given(how))
 
     def grid(
@@ -283,9 +284,16 @@ class Generator(Ready):
         return load(place, str(self.device), ema, precision, text=self.text, adapters=adapters)
 
     @property
-    def beyond(self) -> list[str]:
-        """Fingerprints of further stages: there are none."""
+    def beyond(self) -> list[Mapping[str, Any]]:
+        """Further stages, and how they are asked: there are none."""
         return []
+
+    def _refuse_cascade(self, what: str) -> None:
+        if self.beyond:
+            raise ValueError(
+                f"{what}: this is a cascade, which does that with its base alone; ask {self.folder}, and "
+                "upscale what you like"
+            )
 
     def onwards(self, made: Sampled, requests: Sequence[Request], how: Options) -> Sampled:
         """What is made of pictures that were asked for: nothing more."""
@@ -310,30 +318,20 @@ class Cascade(Generator):
         return self.of_recipe(self.stages[0].sampling)
 
     @property
-    def beyond(self) -> list[str]:
-        """Fingerprints of further stages."""
-        return [stage.model.fingerprint for stage in self.further]
+    def beyond(self) -> list[Mapping[str, Any]]:
+        """Further stages, and how they are asked."""
+        return [
+            {"model": stage.model.fingerprint, **said.model_dump(mode="json")}
+            for stage, said in zip(self.further, self.stages[1:], strict=True)
+        ]
 
     def onwards(self, made: Sampled, requests: Sequence[Request], how: Options) -> Sampled:
-        """Through all stages. Each has noise of its own, a function of the same seed and number."""
-        evaluations, values = made.evaluations, made.values
-        for i, (stage, said) in enumerate(zip(self.further, self.stages[1:], strict=True), 1):
-            task = stage.model.header.task
-            assert isinstance(task, SuperResolutionTask)
-            batch = how.get("batch") or BATCH
-            around = Consistent(task.factor, stage.size, stage.size // 4, batch, exact=False)
-            filed = to_values(to_bytes(values))
-            wishes = [
-                stage.hearing(request, Shown(one, level=said.augmentation))
-                for request, one in zip(requests, filed, strict=True)
-            ]
-            first = made.settings[0]
-            own = Options(seed=(first["seed"] + i * STRIDE) % 2**63, first=first["picture"], batch=batch)
-            larger = asking(stage, wishes, around, stage.of_recipe(said.sampling), own).all()
-            evaluations, values = evaluations + larger.evaluations, larger.values
+        """Through all stages. An index of a class is one of the base's: it goes on as a name."""
+        named = [replace(request, label=self.task.named(request.label)) for request in requests]
+        stages = list(zip(self.further, self.stages[1:], strict=True))
         more = {"run": str(self.root), "stages": self.beyond}
         settings = tuple({**said, **more} for said in made.settings)
-        return Sampled(values, settings, evaluations, made.frames)
+        return replace(larger(made, named, stages, how.get("batch") or BATCH), settings=settings)
 
 
 def load(
@@ -393,6 +391,8 @@ def load_like(
 
 def fresh_folder(generator: Generator, made: Sampled) -> Path:
     """A folder for samples beside the model that does not exist yet: samples/seed-0, seed-0-2, ..."""
-    of_run = generator.folder.name in ("model", BEST)
-    base = generator.folder.parent / "samples" if of_run else Path("samples")
-    return files.fresh(base / f"seed-{made.settings[0]['seed']}")
+    if isinstance(generator, Cascade):
+        home = generator.root
+    else:
+        home = generator.folder.parent if generator.folder.name in ("model", BEST) else Path()
+    return files.fresh(home / "samples" / f"seed-{made.settings[0]['seed']}")

@@ -75,9 +75,11 @@ def applied(given: Mapping[str, Any], path: Path) -> tuple[Applied, ...]:
         raise ValueError(f"like {path}: adapters: {first_line(error)}") from None
 
 
-def read(path: Path, model: Model, folder: Path, stages: Sequence[str] = ()) -> tuple[Made, Asked]:
-    """The settings inside a picture, checked. stages: fingerprints of what came after the model, in a
-    cascade. Raises ValueError if another model made it."""
+def read(
+    path: Path, model: Model, folder: Path, stages: Sequence[Mapping[str, Any]] = ()
+) -> tuple[Made, Asked]:
+    """The settings inside a picture, checked. stages: what came after the model, in a cascade, and how it
+    was asked. Raises ValueError if another model made it."""
     given = read_settings(path)
     if "between" in given:
         raise ValueError(f"like {path}: it lies between two others; phosphene interpolate makes it again")
@@ -85,13 +87,17 @@ def read(path: Path, model: Model, folder: Path, stages: Sequence[str] = ()) -> 
         raise ValueError(
             f"like {path}: made with ema {given.get('ema')}, not {model.ema}; load the model with it"
         )
-    if (theirs := applied(given, path)) != model.adapters:
+    theirs = applied(given, path)
+    # An adapter is its weights, wherever it lies.
+    if [one[1:] for one in theirs] != [one[1:] for one in model.adapters]:
         words = " ".join(f"{one.place}:{one.weight:g}" for one in theirs) or "none"
         raise ValueError(f"like {path}: made with other adapters, {words}; load the model with those")
     if given.get("model") != model.fingerprint:
         raise ValueError(f"like {path}: made by another model ({given.get('run')}), not by {folder}")
     if given.get("stages", []) != [*stages]:
-        raise ValueError(f"like {path}: made with other stages of a cascade than those of {folder}")
+        raise ValueError(
+            f"like {path}: made with other stages of a cascade, or asked otherwise, than {folder}'s"
+        )
     if "restored" in given or "strength" in given:
         raise ValueError(f"like {path}: made from a picture, which it does not hold; give that one again")
     names = [field.name for field in fields(Asked)]

@@ -12,9 +12,8 @@ from torch import Tensor
 
 from phosphene.diffusion.condition import Condition
 from phosphene.diffusion.denoiser import Denoise
-from phosphene.diffusion.noise import Key, keys
 from phosphene.diffusion.plan import sample
-from phosphene.families.around import Around
+from phosphene.families.around import Around, key_of
 from phosphene.families.asked import Asked
 from phosphene.families.diffusion import Diffusion
 from phosphene.families.like import settings
@@ -23,6 +22,8 @@ from phosphene.families.ready import Ready
 from phosphene.families.restoring import frozen
 from phosphene.families.rows import Row, leading, scaled
 from phosphene.families.sampled import MOST_FRAMES, Sampled
+from phosphene.store.model import Header
+from phosphene.store.text_encoder import shortened
 from phosphene.tasks.request import Request
 
 
@@ -105,9 +106,6 @@ class Making:
         seen = self.around.seen(rows, size, ready.channels)
         return Sampled(values, self._settings(), plan.evaluations, joined, seen)
 
-    def _keys(self, rows: Sequence[Row]) -> Key:
-        return keys(self.seed, [row.number for row in rows])
-
     def _settings(self) -> tuple[Mapping[str, Any], ...]:
         """What the file of each picture says."""
         more = {**({} if self.weaker is None else self.weaker.said), **self.around.describe()}
@@ -120,14 +118,14 @@ class Making:
         """The denoiser with what is asked around it, and the condition of these rows."""
         task, device = self.ready.task, self.ready.device
         requests = [row.request for row in rows]
-        condition = task.asked(requests, self._keys(rows)).each(lambda t: t.to(device))
+        condition = task.asked(requests, key_of(self.seed, rows)).each(lambda t: t.to(device))
         compared = task.compared(requests, condition)
         against = None if compared is None else compared.each(lambda t: t.to(device))
         # Where nothing is asked, the two answers that guidance compares are the same.
         scales = [row.asked.guidance if self.weaker or row.request.asks else 1.0 for row in rows]
         asked = leading([row.asked for row in rows])
         of_picture = [1.0 if (own := row.asked.image_guidance) is None else own for row in rows]
-        other = None if self.weaker is None else frozen(self.weaker.ready.family)
+        other = None if self.weaker is None else self.around.whole(frozen(self.weaker.ready.family))
 
         def steer(denoise: Denoise) -> Denoise:
             return asked.steer(denoise, scales, device, against, other, of_picture)
@@ -148,7 +146,24 @@ def asking(ready: Ready, requests: Sequence[Request], around: Around, asked: Ask
     asked.refuse_for(ready.conditional or weaker is not None, learned, ready.edits)
     ways = scaled(asked, how.get("guidance"), len(requests), how.get("image_guidance"))
     rows = [Row(*row) for row in zip(numbers, requests, ways, strict=True)]
+    for row in rows:
+        _refuse_unheard(row, ready.model.header.text is not None, weaker)
     return Making(ready, rows, seed, around, weaker, how)
+
+
+def _refuse_unheard(row: Row, hears: bool, weaker: Weaker | None) -> None:
+    """Raises ValueError for what guidance would pass over without a word: a negative prompt where nothing is
+    guided, a weaker model where the answers that are compared are this model's own."""
+    negative, of_picture = row.request.negative, row.asked.image_guidance
+    if negative is not None and hears and weaker is None and not row.asked.guides:
+        raise ValueError(
+            f"negative {shortened(negative)!r}: it counts with guidance; give guidance above 1 too"
+        )
+    if weaker is not None and of_picture not in (None, 1):
+        raise ValueError(
+            f"weaker {weaker.named}: image_guidance {of_picture:g} compares this model's own answers; give "
+            "image_guidance 1, or leave weaker out"
+        )
 
 
 def weaker_than(ready: Ready, named: Path | str | float | None) -> Weaker:
@@ -158,14 +173,26 @@ def weaker_than(ready: Ready, named: Path | str | float | None) -> Weaker:
     place, length = (ready.folder, float(named)) if shorter else (named, None)
     adapters = {one.place: one.weight for one in ready.model.adapters} if shorter else None
     found = Ready.load(place, str(ready.device), length, ready.wanted, text=ready.text, adapters=adapters)
-    own, other = ready.model.header, found.model.header
-    for field in ("size", "channels", "classes", "text"):
-        if getattr(own, field) != getattr(other, field):
+    own, other = _kind(ready.model.header), _kind(found.model.header)
+    for field, value in own.items():
+        if other[field] != value:
             raise ValueError(
-                f"weaker {named}: its {field} is {getattr(other, field)}, this model's "
-                f"{getattr(own, field)}; give one of the same kind"
+                f"weaker {named}: its {field} is {other[field]}, this model's {value}; give one of the same "
+                "kind"
             )
     return Weaker(named if shorter else str(named), found)
+
+
+def _kind(header: Header) -> dict[str, Any]:
+    """What models share whose answers can be compared. An encoder is its weights, wherever it lies."""
+    text = None if header.text is None else header.text.fingerprint
+    return {
+        "size": header.size,
+        "channels": header.channels,
+        "classes": header.classes,
+        "task": header.task,
+        "text": text,
+    }
 
 
 def refuse_infinite(made: Float[Tensor, "b c h w"], numbers: Sequence[int], asked: Asked) -> None:

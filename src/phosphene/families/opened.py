@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from phosphene.pictures.fitting import Mode, common_mode, fit, to_mode
-from phosphene.pictures.opening import PictureError, open_picture
+from phosphene.pictures.opening import PictureError, as_opened, open_picture
 from phosphene.pictures.pixels import MODES, from_pillow
 
 Given = Path | str | Image.Image
@@ -19,16 +19,10 @@ WORDS = {"L": "grey", "RGB": "colour", "RGBA": "colour with transparency"}
 
 def opened(field: str, given: Given) -> Image.Image:
     """A picture, of a file or as it is. Raises ValueError that names the argument."""
-    if isinstance(given, Image.Image):
-        return (
-            given
-            if given.mode in MODES.values()
-            else given.convert("RGBA" if given.has_transparency_data else "RGB")
-        )
     try:
-        return open_picture(given).image
+        return as_opened(given) if isinstance(given, Image.Image) else open_picture(given).image
     except PictureError as error:
-        raise ValueError(f"{field} {given}: {error}") from None
+        raise ValueError(f"{field} {named(given)}: {error}") from None
 
 
 def picture(field: str, given: Given, channels: int) -> Image.Image:
@@ -56,13 +50,19 @@ def mask(given: Given, size: tuple[int, int]) -> Image.Image:
             f"mask {named(given)}: {image.width}x{image.height} pixels, the picture has {size[0]}x{size[1]}; "
             "give one of the same size, white where the picture is to be made anew"
         )
-    return image.convert("L")
+    return to_mode(image, "L", "black")
 
 
-def known(image: Image.Image) -> Float[Tensor, "1 h w"]:
-    """1 where a mask keeps the picture, 0 where it is made anew. Raises ValueError if that is nowhere."""
-    white = torch.from_numpy(np.array(image) >= 128)
+def known(drawn: Image.Image, size: int) -> Float[Tensor, "1 h w"]:
+    """1 where a mask, cut to a model's size, keeps the picture, 0 where it is made anew. Raises ValueError if
+    that is nowhere."""
+    white = torch.from_numpy(np.array(fitted(drawn, size)) >= 128)
     if not bool(white.any()):
+        if bool((np.array(drawn) >= 128).any()):
+            raise ValueError(
+                f"mask: nothing of its white is left in the middle square at {size}x{size} pixels, the "
+                "model's size; paint more of that square white"
+            )
         raise ValueError("mask: it is black everywhere, so nothing is made anew; paint that part white")
     return (~white).float()[None]
 

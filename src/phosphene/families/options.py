@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from phosphene.families.asked import Asked
-from phosphene.families.rows import Scales, representative
+from phosphene.families.rows import Scales, plain, representative
 
 Watch = Callable[[int, int], None]
 BATCH = 64
@@ -49,7 +49,11 @@ def given(how: Options) -> Options:
         if name not in NAMES:
             raise TypeError(f"unexpected keyword argument {name!r}; known are {', '.join(NAMES)}")
     said = Options()
-    said.update({name: value for name, value in how.items() if value is not None})  # pyright: ignore
+    said.update({name: plain(value) for name, value in how.items() if value is not None})  # pyright: ignore
+    if (interval := said.get("interval")) is not None:
+        if len(interval) != 2:
+            raise ValueError(f"interval {interval}: give two numbers, the smaller sigma / alpha first")
+        said["interval"] = (interval[0], interval[1])
     return said
 
 

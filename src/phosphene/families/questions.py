@@ -1,6 +1,7 @@
 """Questions that begin with a picture: what a model that was trained for them is shown, or what goes around
 sampling of one that was not. A question says what its request shows, and what goes around the sampler."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -15,12 +16,12 @@ from phosphene.families.options import BATCH
 from phosphene.families.ready import Ready
 from phosphene.families.restoring import Restoring
 from phosphene.families.shown import Consistent, finishing
+from phosphene.pictures.fitting import to_mode
 from phosphene.recipes.tasks import (
     ColouringTask,
     DeblurringTask,
     DenoisingTask,
     InpaintingTask,
-    NoTask,
     SuperResolutionTask,
     TaskSettings,
 )
@@ -52,12 +53,18 @@ def chosen(ready: Ready, kind: type | tuple[type, ...], method: str | None, what
         raise ValueError(
             f"method 'trained': this model was not trained for {what}; mmps, pigdm and repaint do"
         )
-    if not can and not isinstance(task, NoTask):
-        ask = ready.task.sight.ask if ready.task.sight else ""
-        raise ValueError(f"this model was trained for {task.kind.replace('_', '-')}, not for {what}: {ask}")
+    if not can:
+        refuse_shown(ready, what)
     if can and method != TRAINED:
         raise ValueError(f"method {method!r}: this model was trained for {what}; leave the method out")
     return method
+
+
+def refuse_shown(ready: Ready, what: str) -> None:
+    """Raises ValueError for a model that was trained to see a picture, of another kind than this."""
+    if ready.task.sight is not None:
+        kind = ready.model.header.task.kind.replace("_", "-")
+        raise ValueError(f"this model was trained for {kind}, not for {what}: {ready.task.sight.ask}")
 
 
 def inpainting(ready: Ready, image: Given, mask: Given, method: str | None) -> Question:
@@ -66,7 +73,7 @@ def inpainting(ready: Ready, image: Given, mask: Given, method: str | None) -> Q
     given = opened.picture("image", image, ready.channels)
     drawn = opened.mask(mask, given.size)
     picture = opened.values(opened.fitted(given, ready.size))
-    keep = opened.known(opened.fitted(drawn, ready.size))
+    keep = opened.known(drawn, ready.size)
     if method == TRAINED:
         return Question(Shown(picture, keep), finishing(ready))
     return Question(None, Restoring(Mask(keep), keep * picture, method))
@@ -100,7 +107,9 @@ def upscaling(
         return Question(None, Restoring(measurement, small, method))
     if factor not in (None, task.factor):
         raise ValueError(f"factor {factor}: this model was trained for factor {task.factor}")
-    level = min(0.1, task.augmentation) if augmentation is None else augmentation
+    shows = ready.task.sight
+    assert shows is not None
+    level = shows.usual if augmentation is None else augmentation
     if not 0 <= level <= task.augmentation:
         raise ValueError(f"augmentation {level}: this model was trained from 0 to {task.augmentation}")
     overlap = size // 4 if overlap is None else overlap
@@ -127,13 +136,15 @@ def restoring(
     if what not in kinds:
         raise ValueError(f"what {what!r}: accepted are {', '.join(kinds)}")
     method = chosen(ready, kinds[what], method, what)
-    colours = opened.opened("image", image).convert("L") if what == "colouring" else image
+    colours = to_mode(opened.opened("image", image), "L") if what == "colouring" else image
     channels = 1 if what == "colouring" else ready.channels
     picture = opened.values(opened.fitted(opened.picture("image", colours, channels), ready.size))
     if method == TRAINED:
         refuse_given("strength", strength, f"a model that was not trained for {what}, which sees it")
         return Question(Shown(picture), finishing(ready))
     measurement, noise = measured(what, ready.channels, ready.size, strength)
+    if noise and method == "repaint":
+        raise ValueError(f"method 'repaint': it takes no noise, which {what} has; mmps and pigdm do")
     return Question(None, Restoring(measurement, picture, method, noise))
 
 
@@ -146,9 +157,15 @@ def measured(what: str, channels: int, size: int, strength: float | None) -> tup
             raise ValueError("what 'colouring': this model's pictures have no colours")
         return grey(size, size), 0.0
     if what == "deblurring":
+        width = 1.0 if strength is None else strength
+        if not 0 < width < math.inf:
+            raise ValueError(f"strength {width}: give the blur's deviation in pixels, above 0")
         # Bytes are exact to half a bin only, and a blur takes away more than that tells.
-        return blur(channels, size, size, 1.0 if strength is None else strength), 1 / 128
-    return Mask(torch.ones(channels, size, size)), 0.2 if strength is None else strength
+        return blur(channels, size, size, width), 1 / 128
+    noise = 0.2 if strength is None else strength
+    if not 0 <= noise < math.inf:
+        raise ValueError(f"strength {noise}: give the noise's deviation, 0 or more")
+    return Mask(torch.ones(channels, size, size)), noise
 
 
 def padded(small: Tensor, least: int) -> Tensor:

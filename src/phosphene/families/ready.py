@@ -109,7 +109,7 @@ class Ready:
             network(x, x.new_zeros(rows), condition)
 
         with torch.inference_mode():
-            name = f"ask {rows} {self.precision.name}"
+            name = f"ask {tuple(x.shape)} {self.precision.name}"
             network = faster(self.family.network, self.device, lambda _: float(calls), call, name)
         return self.family.with_network(network)
 
@@ -150,8 +150,10 @@ class Ready:
         """Whether it was trained to change a picture that it is shown, and to do without one."""
         return isinstance(self.model.header.task, EditingTask)
 
-    def hearing(self, request: Request, shown: Shown) -> Request:
-        """What another model was asked for, as far as this one hears it, of a picture that is shown."""
+    def hearing(self, request: Request, shown: Shown, asked: Asked) -> Request:
+        """What another model was asked for, as far as this one hears it when it is asked so, of a picture
+        that is shown."""
         words = self.model.header.text is not None
         label = request.label if str(request.label) in self.classes else None
-        return Request(label, request.prompt if words else None, request.negative if words else None, shown)
+        negative = request.negative if words and asked.guides else None
+        return Request(label, request.prompt if words else None, negative, shown)

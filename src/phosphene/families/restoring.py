@@ -75,8 +75,8 @@ class Restoring(Around):
         return denoise
 
     def finish(self, made: Float[Tensor, "b c h w"], rows: Sequence[Row]) -> Float[Tensor, "b c h w"]:
-        """What is exactly known, exactly."""
-        return made if self.noise else restoration.put_in(made, self.measurement, self.picture[None].to(made))
+        """What is exactly known, exactly, in values that files hold."""
+        return made if self.noise else restoration.projected(made, self.measurement, self.picture[None])
 
     def seen(self, rows: Sequence[Row], size: tuple[int, int], channels: int) -> Float[Tensor, "n c h w"]:
         """The least picture that measures so."""

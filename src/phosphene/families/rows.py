@@ -2,14 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
+
+import numpy as np
+from torch import Tensor
 
 from phosphene.families.asked import Asked
 from phosphene.tasks.request import Label, Request
 
 T = TypeVar("T")
 
-Labels = Label | Sequence[Label | None] | None
+Numbers = np.generic | np.ndarray | Tensor
+Labels = Label | Sequence[Label | None] | Numbers | None
 Texts = str | Sequence[str | None] | None
 Scales = float | Sequence[float] | None
 
@@ -23,8 +27,16 @@ class Row:
     asked: Asked
 
 
-def each(field: str, value: T | Sequence[T | None] | None, n: int) -> list[T | None]:
+def plain(value: Any) -> Any:
+    """NumPy's numbers and arrays, and torch's, as Python's, which files can hold."""
+    if isinstance(value, Numbers):
+        return value.tolist()
+    return [plain(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def each(field: str, value: T | Sequence[T | None] | Numbers | None, n: int) -> list[T | None]:
     """One value a picture."""
+    value = plain(value)
     if value is None or isinstance(value, str | int | float):
         return [cast("T | None", value)] * n
     values = list(cast("Sequence[T | None]", value))
@@ -35,6 +47,7 @@ def each(field: str, value: T | Sequence[T | None] | None, n: int) -> list[T | N
 
 def listed(value: T | Sequence[T]) -> list[T]:
     """One value as a list of it."""
+    value = plain(value)
     return [cast("T", value)] if isinstance(value, str | int) else list(cast("Sequence[T]", value))
 
 

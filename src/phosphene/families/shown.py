@@ -13,21 +13,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from phosphene.diffusion.denoiser import Denoise
-from phosphene.diffusion.measurement import Measurement
 from phosphene.diffusion.noise import Between, Key
 from phosphene.diffusion.plan import Plan
 from phosphene.diffusion.resize import Resize
-from phosphene.diffusion.restoration import put_in
+from phosphene.diffusion.restoration import projected
 from phosphene.diffusion.tiles import tiled
-from phosphene.families.around import PLAIN, Around, Steer
-from phosphene.families.diffusion import Diffusion
+from phosphene.families.around import PLAIN, Around
 from phosphene.families.options import BATCH
 from phosphene.families.ready import Ready
 from phosphene.families.rows import Row
 from phosphene.recipes.tasks import InpaintingTask, NoTask, SuperResolutionTask
-from phosphene.tasks.sight import Seen, together
-
-ROUNDS = 30  # of projections, where what is made lies outside [-1, 1]
+from phosphene.tasks.sight import Seen, Shown, face, together
 
 
 @dataclass(frozen=True)
@@ -52,7 +48,7 @@ class Consistent(Trained):
     """What is made shrinks to what was shown, up to rounding: a projection after the last step.
 
     factor: by which. size: of the model's pictures; larger ones are made of tiles (`diffusion.tiles`) that
-    share `overlap` pixels, `batch` of them a call. whole: height and width of what was shown, if it was
+    share `overlap` pixels, `batch` of them a call. cut: height and width of what was shown, before it was
     padded to the size that one tile needs. exact: whether it is projected; in a cascade what was shown is
     not the truth.
     """
@@ -61,7 +57,7 @@ class Consistent(Trained):
     size: int
     overlap: int
     batch: int = BATCH
-    whole: tuple[int, int] | None = None
+    cut: tuple[int, int] | None = None
     exact: bool = True
 
     def begin(
@@ -70,29 +66,23 @@ class Consistent(Trained):
         height, width = _seen(rows).picture.shape[2:]
         return shape[0], height * self.factor, width * self.factor
 
-    def guide(self, family: Diffusion, steer: Steer, rows: Sequence[Row]) -> Denoise:
-        return steer(tiled(family.denoise, self.size, self.overlap, self.batch))
+    def whole(self, denoise: Denoise) -> Denoise:
+        return tiled(denoise, self.size, self.overlap, self.batch)
 
     def finish(self, made: Float[Tensor, "b c h w"], rows: Sequence[Row]) -> Float[Tensor, "b c h2 w2"]:
-        y = _seen(rows).picture
-        height, width = self.whole or y.shape[2:]
+        y = self.given(rows)
+        height, width = y.shape[2:]
         there = made[..., : height * self.factor, : width * self.factor]
-        if not self.exact:
-            return there
-        return projected(there, Resize(self.factor), y[..., :height, :width])
+        return projected(there, Resize(self.factor), y) if self.exact else there
 
+    def seen(self, rows: Sequence[Row], size: tuple[int, int], channels: int) -> Float[Tensor, "n c h w"]:
+        return torch.stack([face(Shown(one), channels, size) for one in self.given(rows)])
 
-def projected(
-    made: Float[Tensor, "b c h w"], measurement: Measurement, y: Float[Tensor, "b c h2 w2"]
-) -> Float[Tensor, "b c h w"]:
-    """Pictures in [-1, 1], as files hold them, that measure y: projections onto either in turn, which end in
-    both where both meet (von Neumann 1933)."""
-    for _ in range(ROUNDS):
-        made = put_in(made, measurement, y)
-        if float(made.abs().max()) <= 1:
-            break
-        made = made.clamp(-1, 1)
-    return made
+    def given(self, rows: Sequence[Row]) -> Float[Tensor, "b c h w"]:
+        """What was shown, without what it was padded with."""
+        y = _seen(rows).picture
+        height, width = self.cut or y.shape[2:]
+        return y[..., :height, :width]
 
 
 def _seen(rows: Sequence[Row]) -> Seen:

@@ -48,11 +48,11 @@ def common_mode(modes: Iterable[str]) -> Mode:
     return "RGB" if "RGB" in present else "L"
 
 
-def to_mode(image: Image.Image, mode: Mode) -> Image.Image:
-    """An L, LA, RGB or RGBA picture in another mode; where alpha goes away it is laid over white."""
+def to_mode(image: Image.Image, mode: Mode, ground: str = "white") -> Image.Image:
+    """An L, LA, RGB or RGBA picture in another mode; where alpha goes away it is laid over the ground."""
     if image.mode in ("LA", "RGBA") and mode != "RGBA":
         coloured = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), coloured).convert(
+        image = Image.alpha_composite(Image.new("RGBA", image.size, ground), coloured).convert(
             image.mode[:-1]
         )
     return image.convert(mode)

@@ -71,15 +71,19 @@ def open_picture(
         image.load()
         # Some plugins (TIFF) have turned the picture while loading and dropped the tag.
         left = _orientation(image)
-        upright = image.transpose(UPRIGHT[left]) if left in UPRIGHT else image
         if turned in UPRIGHT or left in UPRIGHT:
             notes.append("rotated by EXIF")
-        picture, remarks = _plain(upright)
-        picture = picture.copy()
-        picture.info = {}
+        picture, remarks = _upright_and_plain(image)
         width, height = claimed
         size = (height, width) if {turned, left} & LYING else (width, height)
         return Opened(picture, tuple(dict.fromkeys((*notes, *remarks))), size, kind)
+
+
+def as_opened(image: Image.Image) -> Image.Image:
+    """A picture of Pillow's as its own file would be opened. Raises PictureError."""
+    with _reasons(MAX_PIXELS):
+        image.load()
+        return _upright_and_plain(image)[0]
 
 
 def measure(source: str | Path | bytes) -> tuple[int, int] | None:
@@ -167,6 +171,15 @@ def _orientation(image: Image.Image) -> int:
         return image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # EXIF is a second file inside the file; if it is damaged, the pixels still count
         return 1
+
+
+def _upright_and_plain(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
+    """A copy in one of the four modes, and remarks; it says no more that it is to be turned."""
+    turn = _orientation(image)
+    picture, remarks = _plain(image.transpose(UPRIGHT[turn]) if turn in UPRIGHT else image)
+    picture = picture.copy()
+    picture.info = {}
+    return picture, remarks
 
 
 def _plain(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:

@@ -257,14 +257,15 @@ OPTIONAL = {
 def changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
     """The recipe with values replaced by dotted name: {"training.batch": 64}.
 
-    A new length of training, images or budget, takes the place of the other.
+    A new length of training, images or budget, takes the place of the other. Kinds come first, whatever the
+    order: another kind begins with its own defaults.
     Raises ValueError for an unknown name (the nearest is suggested) or a value that the field refuses.
     """
     values = recipe.model_dump(mode="json")
     for length, other in (("training.images", "training.budget"), ("training.budget", "training.images")):
         if changes.get(length) not in (None, NONE) and other not in changes:
             changes = {**changes, other: None}
-    for dotted, value in changes.items():
+    for dotted, value in sorted(changes.items(), key=lambda change: not change[0].endswith(".kind")):
         place = values
         *sections, field = dotted.split(".")
         for section in sections:
@@ -298,7 +299,9 @@ def validate(values: Mapping[str, Any]) -> Recipe:
 def first_line(error: ValidationError) -> str:
     """pydantic's first complaint: the field, the value, what is accepted."""
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"] if part not in {*NETWORKS, *TASKS})
+    # Behind a section that is of several kinds stands the kind, which is no field.
+    places = zip(("", *first["loc"]), first["loc"], strict=False)
+    where = ".".join(str(part) for before, part in places if part not in KINDS.get(str(before), ()))
     if isinstance(said := first.get("ctx", {}).get("error"), ValueError):  # our own, of fields together
         return f"{where}.{said}" if where else str(said)
     message = first["msg"][0].lower() + first["msg"][1:]

@@ -19,7 +19,7 @@ from phosphene import files
 from phosphene.recipes.section import Settings, Share
 from phosphene.recipes.settings import SamplingSettings, first_line
 from phosphene.recipes.tasks import NoTask, SuperResolutionTask
-from phosphene.store.model import CARD, CONFIG, WEIGHTS, Header, read_header
+from phosphene.store.model import CARD, CONFIG, WEIGHTS, Header, average, read_header
 
 CASCADE, STAGES = "cascade.json", "stages"
 
@@ -61,16 +61,22 @@ def read(root: Path) -> Cascade:
 
 def write(out: Path, models: Sequence[Path], stages: Sequence[Stage]) -> None:
     """Puts model folders together; of each the weights that it ships. Raises ValueError for those that do
-    not fit, and for a folder that is in the way."""
-    refuse([read_header(folder) for folder in models], stages)
+    not fit or lack weights, and for a folder that is in the way."""
+    headers = [read_header(folder) for folder in models]
+    refuse(headers, stages)
+    weights = [
+        average(files.standing(folder), header, None)[0]
+        for folder, header in zip(models, headers, strict=True)
+    ]
     if out.exists():
         raise ValueError(f"out {out}: it is there already; choose another")
+    out.parent.mkdir(parents=True, exist_ok=True)
     with files.replace_folder(out) as new:
-        for folder, place in zip(models, folders(new, len(models)), strict=True):
+        for whole, place in zip(weights, folders(new, len(models)), strict=True):
             place.mkdir(parents=True)
             for name in (CONFIG, WEIGHTS, CARD):
-                if (folder / name).is_file():
-                    shutil.copyfile(folder / name, place / name)
+                if (whole.parent / name).is_file():
+                    shutil.copyfile(whole.parent / name, place / name)
             # Other lengths of averages stay behind, and are not promised.
             config = json.loads((place / CONFIG).read_bytes())
             config["ema"] = config.get("ema", [])[:1]

@@ -21,13 +21,14 @@ WIDTHS = (0.04, 0.15)  # of a brush's half width, in sides
 LENGTHS = (0.1, 0.4)  # of a segment, in sides
 BOXES = (0.25, 0.75)  # of a box's side
 BORDERS = (0.4, 0.9)  # of the side of what a border leaves
+DRAWN = 1 + 4 + 2 + 3 * SEGMENTS  # uniforms: the kind, a rectangle, where a stroke begins, its segments
 
 
 def known(key: Key, step: int, height: int, width: int) -> Float[Tensor, "b 1 h w"]:
     """1 where a picture is known, 0 where it is missing; something is missing, and something known."""
-    drawn = noise.uniform(key, step, (6 + 3 * SEGMENTS,), noise.SIGHT).float()
+    drawn = noise.uniform(key, step, (DRAWN,), noise.SIGHT).float()
     kind = drawn[:, 0, None, None]
-    stroke, box = strokes(drawn[:, 6:], height, width), boxes(drawn[:, 1:5], BOXES, height, width)
+    stroke, box = strokes(drawn[:, 5:], height, width), boxes(drawn[:, 1:5], BOXES, height, width)
     border = ~boxes(drawn[:, 1:5], BORDERS, height, width)
     missing = torch.where(kind < 0.5, stroke, torch.where(kind < 0.75, box, border))
     return (~missing).float()[:, None]
@@ -60,8 +61,8 @@ def boxes(u: Float[Tensor, "b 4"], sides: tuple[float, float], height: int, widt
 def strokes(u: Float[Tensor, "b n"], height: int, width: int) -> Tensor:
     """Pixels nearer to a walk's segments than the brush is wide: True there. (b, h, w)"""
     rows, columns = places(height, width, u.device)
-    turns = u.reshape(len(u), SEGMENTS, 3)
-    y, x = between(turns[:, 0, 0], (0.1, 0.9)), between(turns[:, 0, 1], (0.1, 0.9))
+    y, x = between(u[:, 0], (0.1, 0.9)), between(u[:, 1], (0.1, 0.9))
+    turns = u[:, 2:].reshape(len(u), SEGMENTS, 3)
     # At least as wide as to meet the middle of some pixel.
     brush = between(turns[:, 0, 2], WIDTHS).clamp(min=0.75 / min(height, width))[:, None, None]
     angle = torch.zeros_like(y)

@@ -97,6 +97,10 @@ class Task:
         said = self._worded([NOTHING] * rows).each(lambda t: t.to(device))
         return said if self.sight is None else replace(said, picture=blank(self.sight, rows, shape, device))
 
+    def named(self, label: Label | None) -> str | None:
+        """The name of the class that a label says."""
+        return None if label is None else self.classes[self._index(label)]
+
     def wishes(
         self, values: Float[Tensor, "b c h w"], key: Key, before: Float[Tensor, "b c h w"] | None = None
     ) -> list[Shown | None]:

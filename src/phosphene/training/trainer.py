@@ -135,7 +135,7 @@ class Trainer(Generic[F]):
             assert settings.budget is not None
             return (settings.budget - self.elapsed) / each
 
-        return faster(self.network, self.device, calls, step, f"train {rows} {self.precision.name}")
+        return faster(self.network, self.device, calls, step, f"train {tuple(x.shape)} {self.precision.name}")
 
     def run(self, stop: Callable[[], bool]) -> Iterator[Progress]:
         """Trains until the horizon or until told to stop, reporting after every step."""
