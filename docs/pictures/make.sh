@@ -17,8 +17,10 @@ phosphene edit faces --image smiling/seed0-000000.png --prompt "a person with bl
 phosphene inpaint faces --image smiling/seed0-000000.png --mask "$here/mask.png" \
     --prompt "a smiling person with red curly hair and glasses" -n 4 --out inpainted
 phosphene restore faces --image smiling/seed0-000000.png --what colouring -n 4 --out coloured
-phosphene upscale superres --image smiling/seed0-000000.png --out larger
+phosphene upscale superres --image "$here/small.png" --out larger
+phosphene cascade faces superres --out both
+phosphene sample both --prompt "a person with blonde hair and glasses" -n 2 --out cascade
 
-for name in smiling circle grid between edited inpainted coloured larger; do
+for name in smiling circle grid between edited inpainted coloured larger cascade; do
     cp "$name/sheet.png" "$here/$name.png"
 done
