@@ -122,7 +122,7 @@ FACES = Planned(
     40_000,
     "cartoon faces, 64 pixels, from captions",
     "Apache-2.0; it learned from Avataaars by Pablo Stanley, free for personal and commercial use",
-    'phosphene sample faces --prompt "a smiling person with red curly hair and glasses"',
+    'phosphene sample faces --prompt "A cartoon smiling person with curly red hair and round glasses."',
     FRESH,
     heard(
         Aim("attributes, mean of ten", "held-out", "mean", 95),

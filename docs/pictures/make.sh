@@ -7,15 +7,15 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 
-phosphene sample faces --prompt "a smiling person with red curly hair and glasses" -n 8 --out smiling
+phosphene sample faces --prompt "A cartoon smiling person with curly red hair and round glasses." -n 8 --out smiling
 phosphene sample shapes --prompt "a red circle left of a blue star" -n 8 --out circle
 phosphene grid faces --prompt "a {smiling,sad} person with {red,black} hair" --seed 5 --out grid
 phosphene interpolate faces --seeds 0,7 -n 8 --prompt "a person with blonde hair" \
     --prompt "a person with a beard" --out between
-phosphene edit faces --image smiling/seed0-000000.png --prompt "a person with black hair and a hat" \
-    --strength 0.75 -n 4 --out edited
+phosphene edit faces --image smiling/seed0-000000.png --prompt "A cartoon person with a black bun and closed eyes." \
+    --strength 0.9 -n 4 --out edited
 phosphene inpaint faces --image smiling/seed0-000000.png --mask "$here/mask.png" \
-    --prompt "a smiling person with red curly hair and glasses" -n 4 --out inpainted
+    --prompt "A cartoon person wearing sunglasses." -n 4 --out inpainted
 phosphene restore faces --image smiling/seed0-000000.png --what colouring -n 4 --out coloured
 phosphene upscale superres --image "$here/small.png" --out larger
 phosphene cascade faces superres --out both

@@ -194,7 +194,7 @@ def test_denoising_without_training_is_bayes_rule():
     """Every pixel measured with noise SD, of data N(MEAN, SD^2): half-way, with half of the variance."""
     plain = asked(NoTask(), Noise("flow"), prediction="eps")
     image = Image.new("L", (8, 8), 191)  # 0.496
-    made = plain.restore(image, what="denoising", strength=SD, n=64, batch=64, steps=100)
+    made = plain.restore(image, what="denoising", method="mmps", strength=SD, n=64, batch=64, steps=100)
     assert float(made.values.mean()) == pytest.approx((191 * 2 / 256 - 255 / 256 + MEAN) / 2, abs=0.02)
     assert float(made.values.var()) == pytest.approx(SD**2 / 2, rel=0.12)
 

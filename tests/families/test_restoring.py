@@ -6,13 +6,16 @@ import pytest
 import torch
 
 from phosphene.diffusion.condition import Condition
-from phosphene.diffusion.measurement import Mask, Measurement, downsampling
+from phosphene.diffusion.measurement import Mask, Measurement, downsampling, grey
+from phosphene.families.asked import Asked
 from phosphene.families.generator import Generator
 from phosphene.families.restoring import Restoring, frozen
+from phosphene.families.rows import Row
 from phosphene.kernels.library import plain
 from phosphene.networks.build import build
 from phosphene.networks.unet import UNetConfig
 from phosphene.recipes.settings import DiffusionSettings
+from phosphene.tasks.request import Request
 from tests.families.test_generator import MEAN, SD, Noise, generator
 from tests.oracles import levels
 
@@ -105,3 +108,11 @@ def test_no_backward_pass_goes_to_the_weights():
     level = levels([0.6], [0.8])
     assert family.denoise(PICTURE[None], level, Condition()).requires_grad
     assert not frozen(family)(PICTURE[None], level, Condition()).requires_grad
+
+
+def test_of_luma_a_sheet_shows_grey():
+    """The least picture of that luma is green where it is light: nobody measured that."""
+    measured = grey(4, 4).apply(torch.rand(1, 3, 4, 4) * 2 - 1)[0]
+    rows = [Row(0, Request(), Asked("ddim", 1, "trailing"))]
+    seen = Restoring(grey(4, 4), measured).seen(rows, (4, 4), 3)
+    assert torch.equal(seen, measured.expand(1, 3, 4, 4))

@@ -26,7 +26,7 @@ Method = Annotated[
     str | None,
     typer.Option(
         help="mmps, pigdm or repaint: of a model that was not trained for it.",
-        show_default="trained if it was, else mmps",
+        show_default="trained if it was, else pigdm",
     ),
 ]
 

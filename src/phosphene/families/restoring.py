@@ -39,7 +39,7 @@ class Restoring(Around):
 
     measurement: Measurement
     picture: Float[Tensor, "c2 h2 w2"]
-    method: str = "mmps"
+    method: str = "pigdm"
     noise: float = 0.0
     derives: ClassVar[bool] = True
 
@@ -79,8 +79,11 @@ class Restoring(Around):
         return made if self.noise else restoration.projected(made, self.measurement, self.picture[None])
 
     def seen(self, rows: Sequence[Row], size: tuple[int, int], channels: int) -> Float[Tensor, "n c h w"]:
-        """The least picture that measures so."""
-        return self.measurement.fit(self.picture[None].float()).expand(len(rows), -1, -1, -1)
+        """What was measured, grey where that is luma; else the least picture that measures so."""
+        y = self.picture[None].float()
+        of_colours = y.shape[1] == 1 < channels
+        shown = y.expand(-1, channels, -1, -1) if of_colours else self.measurement.fit(y)
+        return shown.expand(len(rows), -1, -1, -1)
 
     def describe(self) -> dict[str, Any]:
         """What a picture's file says of it."""
