@@ -74,7 +74,9 @@ def ship(planned: Planned, run: RunFolder, found: list[Score]) -> None:
         measured=planned.measured,
         scores=tuple(found),
     )
-    shipped.ship(run.model, MODELS / planned.name, run.recipe.read_text(), told)
+    # Where the pictures were in the checkout, wherever that was.
+    recipe = run.recipe.read_text().replace(f'"{DATA.resolve()}/', f'"{DATA}/')
+    shipped.ship(run.model, MODELS / planned.name, recipe, told)
     print(f"shipped in {MODELS / planned.name}", flush=True)
 
 
