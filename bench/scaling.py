@@ -111,7 +111,11 @@ def main() -> None:
         {"largest size": arguments.largest},
         ["against", "at", "seconds a unit", "relative to the first"],
         rows,
-        ["![the same as a plot](scaling.png)", "Above 1 and growing would be a defect.", NOTE],
+        [
+            f"![the same as a plot](scaling-{units(machine())}.png)",
+            "Above 1 and growing would be a defect.",
+            NOTE,
+        ],
     )
 
 
