@@ -16,7 +16,7 @@ from phosphene.diffusion.condition import Condition
 from phosphene.families.device import Asking, made_ready
 from phosphene.families.precision import choose_precision
 from phosphene.kernels.library import plain
-from phosphene.networks.build import narrowest
+from phosphene.networks.build import repeated
 from phosphene.networks.unet import UNet
 from phosphene.recipes.settings import DiffusionSettings, SamplingSettings
 from phosphene.store import model
@@ -90,7 +90,7 @@ def ours(theirs: UNet2DModel, device: str = "cpu") -> UNet:
 def asked(network: UNet) -> nn.Module:
     """The network as a generator asks it, in the precision that it chooses here."""
     device = torch.device("cpu")
-    precision = choose_precision("auto", device, narrowest(network.config)).name
+    precision = choose_precision("auto", device, repeated(network.config)).name
     return made_ready(Asking(network, precision, device), device).eval() if precision != "fp32" else network
 
 

@@ -15,6 +15,7 @@ from phosphene.families.device import DTYPES, computing_in
 from phosphene.families.precision import choose_precision
 from phosphene.kernels.convolution import conv3x3, packer
 from phosphene.kernels.library import keep_buffers
+from phosphene.networks.build import Repeated
 from phosphene.networks.layers import Norm
 
 Convolution = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -36,7 +37,7 @@ def main() -> None:
     arguments = parser.parse_args()
     keep_buffers()
     cpu = torch.device("cpu")
-    precision = choose_precision("auto", cpu, SHAPES[0][0]).name
+    precision = choose_precision("auto", cpu, Repeated("block", SHAPES[0][0])).name
     kind = DTYPES.get(precision, torch.float32)
     rows, all_turns = [], {}
     for width, out, size in SHAPES:

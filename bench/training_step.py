@@ -18,7 +18,7 @@ from phosphene.families.device import computing_in
 from phosphene.families.diffusion import Diffusion
 from phosphene.families.family import Batch
 from phosphene.families.precision import choose_precision
-from phosphene.networks.build import narrowest
+from phosphene.networks.build import repeated
 from phosphene.recipes.presets import DDPM
 from phosphene.training import optimizer
 from phosphene.training.ema import Averages
@@ -29,7 +29,7 @@ CASES = {"small": (peers.small, 64), "reference": (peers.reference, 16)}
 def ours(theirs: UNet2DModel, x: torch.Tensor) -> Callable[[], object]:
     """What the trainer does in a step: noise of (seed, picture, step), loss, clipping, AdamW, EMA."""
     network, cpu = peers.ours(theirs).train(), torch.device("cpu")
-    precision = choose_precision("auto", cpu, narrowest(network.config), training=True).name
+    precision = choose_precision("auto", cpu, repeated(network.config), training=True).name
     family = Diffusion(network, DDPM.diffusion)
     optimizers = optimizer.build(network, learning_rate=1e-4)
     averages = Averages(network, (0.1,))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from phosphene.diffusion.condition import Condition
-from phosphene.networks.build import build, describe, narrowest, outer, understand
+from phosphene.networks.build import build, describe, outer, repeated, understand
 from phosphene.networks.clip import BIAS, SHARPNESS, ClipConfig, ClipNetwork, Pool
 from phosphene.networks.embedding import Tokens
 from tests.networks.perturbed import perturbed
@@ -76,7 +76,7 @@ def test_the_first_sharpness_and_bias_are_siglip_s():
 
 def test_the_configuration_survives_json_and_names_what_is_wrong(network: ClipNetwork):
     assert understand(describe(CONFIG)) == CONFIG
-    assert narrowest(CONFIG) == 8
+    assert repeated(CONFIG) == ("block", 8)
     names = [name for name, _ in network.named_modules()]
     assert all(name in names for name in outer(network))
     for values, words in (

@@ -1,15 +1,20 @@
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from phosphene.diffusion.condition import Condition
+from phosphene.networks.embedding import Tokens
 from phosphene.networks.rotary import angles
 from phosphene.networks.transformer import (
     Feed,
+    Modulation,
     SelfAttention,
+    TokenLayer,
     Transformer,
     TransformerConfig,
     TransformerLayer,
@@ -21,13 +26,17 @@ SMALL: dict[str, Any] = {"patch": 2, "width": 16, "depth": 2, "head_width": 8}
 FULL = TransformerConfig(2, 3, **SMALL, classes=5, token_width=7, augment=9, dropout=0.1)
 
 
-@pytest.fixture(scope="module")
-def network() -> Transformer:
-    return perturbed(Transformer(FULL))
+TALKING = replace(FULL, token_depth=2, shared_modulation=True)
+
+
+@pytest.fixture(scope="module", params=[FULL, TALKING], ids=["full", "talking"])
+def network(request: pytest.FixtureRequest) -> Transformer:
+    return perturbed(Transformer(request.param))
 
 
 def test_the_first_answer_is_exactly_zero() -> None:
-    assert torch.equal(Transformer(FULL)(*question(4, 2, 4, 6)), torch.zeros(4, 3, 4, 6))
+    for config in (FULL, TALKING):
+        assert torch.equal(Transformer(config)(*question(4, 2, 4, 6)), torch.zeros(4, 3, 4, 6))
 
 
 @torch.no_grad()
@@ -167,6 +176,7 @@ def test_a_layer_is_its_formula() -> None:
     angle = angles(torch.arange(2.0), torch.arange(3.0), 8)
     _, _, condition = question(2, 1, 1, 1)
     tokens = perturbed(Transformer(FULL)).embedding(torch.zeros(2), condition)[1]
+    assert isinstance(layer.modulation, Modulation)
     scale, shift, gate, scale2, shift2, gate2 = layer.modulation.linear(e)[:, None].split(16, dim=2)
 
     def rms(y: torch.Tensor) -> torch.Tensor:
@@ -176,6 +186,62 @@ def test_a_layer_is_its_formula() -> None:
     y = y + layer.cross(rms(y) * layer.cross_norm.weight, tokens)
     y = y + gate2 * layer.feed(rms(y) * (1 + scale2) + shift2)
     torch.testing.assert_close(layer(x, angle, e, tokens), y, rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_modulation_for_all_layers_is_that_of_each_when_tables_are_its_biases() -> None:
+    each = perturbed(Transformer(replace(FULL, token_depth=2)))
+    shared = perturbed(Transformer(TALKING))
+    theirs = each.state_dict()
+    weights = {name: w for name, w in theirs.items() if ".modulation." not in name}
+    weights["together.weight"] = theirs["layers.0.modulation.linear.weight"]
+    weights["together.bias"] = torch.full((96,), 0.5)
+    for i in range(FULL.depth):
+        theirs[f"layers.{i}.modulation.linear.weight"].copy_(weights["together.weight"])
+        weights[f"layers.{i}.modulation.weight"] = theirs[f"layers.{i}.modulation.linear.bias"] - 0.5
+    shared.load_state_dict(weights)
+    asked = question(3, 2, 4, 6)
+    torch.testing.assert_close(shared(*asked), each(*asked), rtol=1e-5, atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_token_layer_is_its_formula_and_at_first_nothing() -> None:
+    config = replace(FULL, token_depth=1)
+    mask = torch.arange(5) < torch.tensor([[5], [2]])
+    tokens, angle = Tokens(normal(2, 5, 16), mask), angles(torch.arange(5.0), torch.zeros(1), 8)
+    assert torch.equal(TokenLayer(config)(tokens, angle).states, tokens.states)
+    layer = perturbed(TokenLayer(config))
+
+    def rms(y: torch.Tensor, gain: torch.Tensor | None) -> torch.Tensor:
+        assert gain is not None
+        return y / y.square().mean(dim=2, keepdim=True).sqrt() * gain
+
+    y = tokens.states
+    # The second row's padding is cut away instead of masked.
+    normed = rms(y, layer.attention_norm.weight)
+    y = y + torch.stack(
+        [
+            layer.attention(normed[:1], angle)[0],
+            functional.pad(layer.attention(normed[1:, :2], angle[:2])[0], (0, 0, 0, 3)),
+        ]
+    )
+    y = y + layer.feed(rms(y, layer.feed_norm.weight))
+    found = layer(tokens, angle)
+    torch.testing.assert_close(found.states[mask], y[mask], rtol=1e-4, atol=1e-5)
+    assert torch.equal(found.mask, mask)
+
+
+@torch.no_grad()
+def test_order_of_tokens_is_heard() -> None:
+    network = perturbed(Transformer(TALKING))
+    x, noise, tokens = normal(1, 2, 4, 4), torch.ones(1), normal(1, 3, 7, seed=5)
+    answers = [network(x, noise, Condition(tokens=tokens[:, order])) for order in ([0, 1, 2], [1, 0, 2])]
+    assert (answers[0] - answers[1]).abs().max() > 1e-3
+
+
+def test_layers_of_tokens_need_tokens() -> None:
+    with pytest.raises(ValueError, match="token_depth: 2 needs tokens, and token_width is 0"):
+        TransformerConfig(1, 1, **SMALL, token_depth=2)
 
 
 @torch.no_grad()
@@ -195,8 +261,11 @@ def test_a_transformer_is_its_drawing(network: Transformer) -> None:
     e, tokens = network.embedding(noise, condition)
     e = e * torch.sigmoid(e)
     y = network.enter(x).permute(0, 2, 3, 1).reshape(3, 6, 16)
+    for layer in network.token_layers:
+        tokens = layer(tokens, angles(torch.arange(7.0), torch.zeros(1), 8))
+    heard = network.together(e)
     for layer in network.layers:
-        y = layer(y, angles(torch.arange(2.0), torch.arange(3.0), 8), e, tokens)
+        y = layer(y, angles(torch.arange(2.0), torch.arange(3.0), 8), heard, tokens)
     scale, shift = network.modulation.linear(e)[:, None].split(16, dim=2)
     y = y / y.square().mean(dim=2, keepdim=True).sqrt() * (1 + scale) + shift
     tiles = network.leave(y).reshape(3, 2, 3, 3, 2, 2)  # row, column, channel, and both within the patch

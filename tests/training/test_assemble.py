@@ -7,6 +7,7 @@ from phosphene.networks.unet import UNetConfig
 from phosphene.recipes.presets import RECIPES
 from phosphene.recipes.settings import changed
 from phosphene.training.assemble import attending, fitting_head, network_config
+from phosphene.training.base import words
 
 
 def unet(size: int, **settings: object) -> UNetConfig:
@@ -57,3 +58,17 @@ def test_a_transformer_has_its_patches_divide_the_size():
     assert (config.patch, config.classes) == (2, 4)
     with pytest.raises(ValueError, match=r"^data\.size 9: network\.patch 2 does not divide it"):
         network_config(RECIPES["transformer"], 9, 3, 0)
+
+
+def test_layers_of_tokens_need_captions_and_survive_being_said_again():
+    talking = {"network.token_depth": 2, "network.shared_modulation": True}
+    recipe = changed(RECIPES["transformer"], talking)
+    config = network_config(recipe, 16, 3, 0, token_width=7)
+    assert isinstance(config, TransformerConfig)
+    assert (config.token_depth, config.shared_modulation) == (2, True)
+    assert (
+        network_config(recipe.model_copy(update={"network": words(config, 16)}), 16, 3, 0, token_width=7)
+        == config
+    )
+    with pytest.raises(ValueError, match=r"^network\.token_depth 2: layers for captions, of which none"):
+        network_config(recipe, 16, 3, 0)

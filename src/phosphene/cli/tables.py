@@ -16,6 +16,7 @@ from phosphene.families.device import choose_device
 from phosphene.families.generator import Cascade, load
 from phosphene.families.precision import choose_precision
 from phosphene.kernels.library import built
+from phosphene.networks.build import Repeated
 from phosphene.networks.count import parameters
 from phosphene.pictures.pixels import WORDS
 from phosphene.recipes.presets import RECIPES
@@ -26,7 +27,7 @@ from phosphene.training.folder import RunFolder
 from phosphene.training.metrics import read
 from phosphene.training.saving import best
 
-WIDTHS = (32, 64, 128)  # channels whose precision `machine` shows
+PARTS = (*(Repeated("block", width) for width in (32, 64, 128)), Repeated("layer", 256))  # shown by `machine`
 
 
 def solvers() -> None:
@@ -73,10 +74,9 @@ def machine() -> None:
     rows.add_row("device", str(device), name)
     rows.add_row("threads", str(torch.get_num_threads()), "one for each core; --threads changes it")
     for what, training in (("precision of sampling", False), ("precision of training", True)):
-        chosen = {width: choose_precision("auto", device, width, training) for width in WIDTHS}
-        for width, one in chosen.items():
-            if one.why != chosen[WIDTHS[0]].why or width == WIDTHS[0]:
-                rows.add_row(what, one.name, one.why)
+        chosen = [choose_precision("auto", device, of, training) for of in PARTS]
+        for one in dict.fromkeys(chosen):
+            rows.add_row(what, one.name, one.why)
     rows.add_row("operators", "fused" if built().library else "torch's own", built().words)
     graphs = "measured on first use" if device.type == "cuda" else "never"
     rows.add_row("torch.compile", graphs, "its minutes pay on GPUs only, and on long work")

@@ -16,7 +16,7 @@ from phosphene.families.device import Asking, choose_device, made_ready
 from phosphene.families.diffusion import Diffusion
 from phosphene.families.place import find_model, read
 from phosphene.families.precision import Precision, choose_precision
-from phosphene.networks.build import narrowest
+from phosphene.networks.build import repeated
 from phosphene.recipes.settings import PrecisionName, SamplingSettings
 from phosphene.recipes.tasks import EditingTask
 from phosphene.store import model, text_encoder
@@ -89,7 +89,7 @@ class Ready:
     @cached_property
     def precision(self) -> Precision:
         """Of products and convolutions, and why. Raises ValueError for one that is not to be had here."""
-        return choose_precision(self.wanted, self.device, narrowest(self.model.config))
+        return choose_precision(self.wanted, self.device, repeated(self.model.config))
 
     @cached_property
     def family(self) -> Diffusion:

@@ -1,7 +1,7 @@
 """Networks by kind: the configuration of each, and the module that it builds."""
 
 from collections.abc import Mapping
-from typing import Any, overload
+from typing import Any, Literal, NamedTuple, overload
 
 from torch import nn
 
@@ -48,9 +48,17 @@ def understand(values: Mapping[str, Any]) -> AnyConfig:
     return from_dict(KINDS[kind], values)
 
 
-def narrowest(config: AnyConfig) -> int:
-    """Channels of the narrowest layers."""
-    return config.width if isinstance(config, TransformerConfig) else config.widths[0]
+class Repeated(NamedTuple):
+    """What a network consists of, where it is narrowest: blocks of convolutions or layers of positions."""
+
+    kind: Literal["block", "layer"]
+    width: int
+
+
+def repeated(config: AnyConfig) -> Repeated:
+    if isinstance(config, TransformerConfig):
+        return Repeated("layer", config.width)
+    return Repeated("block", config.widths[0])
 
 
 def outer(network: nn.Module) -> tuple[str, ...]:

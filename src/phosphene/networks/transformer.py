@@ -7,13 +7,15 @@ and whose answer is gated, by the embedding e of noise and condition. Scale, shi
     x + gate attend(norm(x) (1 + scale) + shift);   x + attend_to_tokens(norm(x));   x + gate' feed(...)
 
 Positions are rotary; queries and keys are normalised (Dehghani et al. 2023); norms are RMSNorm; the
-feed-forward is SwiGLU (Shazeer 2020).
+feed-forward is SwiGLU (Shazeer 2020). Scale, shift and gate may be computed once for all layers, each adding
+a table of its own (PixArt-alpha, Chen et al. 2023, section 2.3): that leaves weights for layers in which
+tokens attend to each other, as an encoder that stays frozen was never asked which thing stands left of which.
 """
 
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -29,6 +31,7 @@ from phosphene.networks.layers import Linear
 from phosphene.networks.rotary import angles
 
 EPS = 1e-6
+PARTS = 6  # of a layer's modulation: scale, shift and gate of two branches
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,9 @@ class TransformerConfig:
 
     width: channels of a position, depth: layers, head_width: channels of a head (a multiple of 4, for the
     rotary positions), hidden: channels inside the feed-forward, None is 8/3 of the width.
-    classes, token_width, augment: 0 is none. dropout: of both branches' answers.
+    classes, token_width, augment: 0 is none. dropout: of both branches' answers. token_depth: layers in which
+    tokens attend to each other, before positions attend to them. shared_modulation: scales, shifts and gates
+    of all layers are computed together.
     """
 
     in_channels: int
@@ -51,10 +56,15 @@ class TransformerConfig:
     classes: int = 0
     token_width: int = 0
     augment: int = 0
+    token_depth: int = 0
+    shared_modulation: bool = False
 
     def __post_init__(self) -> None:
         at_least(1, in_channels=self.in_channels, out_channels=self.out_channels, patch=self.patch)
         at_least(1, width=self.width, depth=self.depth, hidden=self.feed_width)
+        at_least(0, token_depth=self.token_depth)
+        if self.token_depth and not self.token_width:
+            raise ValueError(f"token_depth: {self.token_depth} needs tokens, and token_width is 0")
         at_least(0, classes=self.classes, token_width=self.token_width, augment=self.augment)
         share(dropout=self.dropout)
         if self.head_width < 4 or self.head_width % 4:
@@ -104,10 +114,14 @@ class SelfAttention(nn.Module):
         self.out = Linear(width, width)
 
     def forward(
-        self, x: Float[Tensor, "b n width"], angle: Float[Tensor, "n half_width"]
+        self,
+        x: Float[Tensor, "b n width"],
+        angle: Float[Tensor, "n half_width"],
+        mask: Bool[Tensor, "b 1 1 n"] | None = None,
     ) -> Float[Tensor, "b n width"]:
+        """mask: those that count, at least one a row; None is all."""
         q, k, v = turned(self.qkv(x), self.q_norm.weight, self.k_norm.weight, angle, EPS)
-        return self.out(joined(attend(q, k, v)))
+        return self.out(joined(attend(q, k, v, mask)))
 
 
 class Feed(nn.Module):
@@ -134,13 +148,44 @@ class Modulation(nn.Module):
         return self.linear(e).chunk(self.count, dim=1)
 
 
+class Table(nn.Module):
+    """`count` vectors that are added to those computed for all layers, zero at first."""
+
+    def __init__(self, width: int, count: int) -> None:
+        super().__init__()
+        self.count = count
+        self.weight = nn.Parameter(torch.zeros(count * width))
+
+    def forward(self, together: Float[Tensor, "b all"]) -> tuple[Float[Tensor, "b width"], ...]:
+        return (together + self.weight).chunk(self.count, dim=1)
+
+
+class TokenLayer(nn.Module):
+    """The tokens of a row among themselves: attention and feed-forward, at first nothing."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.attention_norm = PositionNorm(width, gain=True)
+        self.attention = SelfAttention(width, config.head_width)
+        self.feed_norm = PositionNorm(width, gain=True)
+        self.feed = Feed(width, config.feed_width)
+        zeroed(self.attention.out)
+        zeroed(self.feed.out)
+
+    def forward(self, tokens: Tokens, angle: Float[Tensor, "n half_width"]) -> Tokens:
+        states, mask = tokens
+        states = states + self.attention(self.attention_norm(states), angle, mask[:, None, None, :])
+        return Tokens(states + self.feed(self.feed_norm(states)), mask)
+
+
 class TransformerLayer(nn.Module):
     """Attention, attention to the tokens where there are any, feed-forward."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         width = config.width
-        self.modulation = Modulation(width, 6)
+        self.modulation = Table(width, PARTS) if config.shared_modulation else Modulation(width, PARTS)
         self.attention_norm = PositionNorm(width, gain=False)
         self.attention = SelfAttention(width, config.head_width)
         self.cross_norm = PositionNorm(width, gain=True) if config.token_width else None
@@ -153,9 +198,10 @@ class TransformerLayer(nn.Module):
         self,
         x: Float[Tensor, "b n width"],
         angle: Float[Tensor, "n half_width"],
-        e: Float[Tensor, "b width"],
+        e: Float[Tensor, "b e"],
         tokens: Tokens | None,
     ) -> Float[Tensor, "b n width"]:
+        """e: what the modulation takes, computed for all layers or the embedding itself."""
         scale, shift, gate, feed_scale, feed_shift, feed_gate = self.modulation(e)
         attended = self.attention(self.attention_norm(x, scale, shift), angle)
         x = torch.addcmul(x, gate[:, None], self.dropout(attended))
@@ -176,6 +222,8 @@ class Transformer(nn.Module):
         time = TimeEmbedding(256, width)
         self.embedding = ConditionEmbedding(time, width, c.classes, c.token_width, c.augment)
         self.enter = nn.Conv2d(c.in_channels, width, c.patch, stride=c.patch)
+        self.token_layers = nn.ModuleList(TokenLayer(c) for _ in range(c.token_depth))
+        self.together = zeroed(nn.Linear(width, PARTS * width)) if c.shared_modulation else nn.Identity()
         self.layers = nn.ModuleList(TransformerLayer(c) for _ in range(c.depth))
         self.norm = PositionNorm(width, gain=False)
         self.modulation = Modulation(width, 2)
@@ -196,8 +244,14 @@ class Transformer(nn.Module):
         places = [torch.arange(n, dtype=torch.float32, device=x.device) for n in grid.shape[2:]]
         angle = angles(places[0], places[1], c.head_width)
         positions = grid.flatten(2).transpose(1, 2)
+        if tokens is not None and self.token_layers:
+            places = torch.arange(tokens.states.shape[1], dtype=torch.float32, device=x.device)
+            along = angles(places, places[:1], c.head_width)
+            for layer in self.token_layers:
+                tokens = layer(tokens, along)
+        heard = self.together(e)
         for layer in self.layers:
-            positions = layer(positions, angle, e, tokens)
+            positions = layer(positions, angle, heard, tokens)
         scale, shift = self.modulation(e)
         patches = self.leave(self.norm(positions, scale, shift))
         return functional.pixel_shuffle(patches.transpose(1, 2).unflatten(2, grid.shape[2:]), c.patch)

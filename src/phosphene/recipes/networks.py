@@ -27,7 +27,10 @@ class UNetSettings(Settings):
 
 
 class TransformerSettings(Settings):
-    """width, depth, head_width: of the layers. patch: pixels a side of one token."""
+    """width, depth, head_width: of the layers. patch: pixels a side of one position. token_depth: layers in
+    which a caption's tokens attend to each other first. shared_modulation: what noise and caption change in
+    the layers is computed once for all of them, which saves weights.
+    """
 
     kind: Literal["transformer"] = "transformer"
     width: Count = 256
@@ -35,6 +38,8 @@ class TransformerSettings(Settings):
     head_width: Count = 64
     patch: Count = 2
     dropout: Share = 0.0
+    token_depth: Annotated[int, Field(ge=0)] = 0
+    shared_modulation: bool = False
 
 
 class ClipSettings(Settings):

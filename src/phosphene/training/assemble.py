@@ -45,6 +45,11 @@ def network_config(recipe: Recipe, size: int, channels: int, classes: int, token
                 f"data.size {size}: network.patch {settings.patch} does not divide it; "
                 f"take a size that is a multiple of {settings.patch}"
             )
+        if settings.token_depth and not token_width:
+            raise ValueError(
+                f"network.token_depth {settings.token_depth}: layers for captions, of which none are heard; "
+                "set data.text, or 0"
+            )
         return TransformerConfig(
             taken,
             out,
@@ -56,6 +61,8 @@ def network_config(recipe: Recipe, size: int, channels: int, classes: int, token
             classes=classes,
             token_width=token_width,
             augment=augment,
+            token_depth=settings.token_depth,
+            shared_modulation=settings.shared_modulation,
         )
     multipliers = settings.multipliers or _multipliers(size)
     multiple = 2 ** (len(multipliers) - 1)

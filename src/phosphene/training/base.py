@@ -97,6 +97,8 @@ def words(config: Config, size: int) -> UNetSettings | TransformerSettings:
             head_width=config.head_width,
             patch=config.patch,
             dropout=config.dropout,
+            token_depth=config.token_depth,
+            shared_modulation=config.shared_modulation,
         )
     return UNetSettings(
         width=config.widths[0],

@@ -22,7 +22,7 @@ from phosphene.diffusion.noise import keys, normal
 from phosphene.families.device import choose_device, computing_in, finish, made_ready, use_threads
 from phosphene.families.family import Batch
 from phosphene.families.precision import choose_precision
-from phosphene.networks.build import build, narrowest
+from phosphene.networks.build import build, repeated
 from phosphene.networks.count import multiply_adds, parameters
 from phosphene.recipes.settings import Recipe, changed
 from phosphene.store import text_encoder
@@ -170,7 +170,7 @@ def measured(recipe: Recipe, form: Form, device: torch.device) -> Step:
     config = _config(recipe, form._replace(size=at))
     made = family(recipe, config)
     network = made_ready(made.network, device).train()
-    precision = choose_precision(recipe.training.precision, device, narrowest(config), training=True)
+    precision = choose_precision(recipe.training.precision, device, repeated(config), training=True)
     count = recipe.training.batch if device.type == "cuda" else max(1, min(32, AT_ONCE // at**2))
     key = keys(0, range(count)).to(device)
     x0 = normal(key, 0, (form.channels, at, at)).float()

@@ -25,7 +25,7 @@ from phosphene.families.compiled import faster
 from phosphene.families.device import computing_in, made_ready
 from phosphene.families.family import Batch, Family
 from phosphene.families.precision import choose_precision
-from phosphene.networks.build import narrowest, outer
+from phosphene.networks.build import outer, repeated
 from phosphene.networks.clip import ClipNetwork
 from phosphene.networks.transformer import Transformer
 from phosphene.networks.unet import UNet
@@ -111,8 +111,7 @@ class Trainer(Generic[F]):
 
     def compute_in(self, precision: str) -> None:
         """Sets the precision: what "auto" means is measured, so a run that goes on is told how it began."""
-        width = narrowest(self.config)
-        self.precision = choose_precision(precision, self.device, width, training=True)
+        self.precision = choose_precision(precision, self.device, repeated(self.config), training=True)
         # Singular values end between 0.7 and 1.2 in either; fp16 would overflow on the way.
         self.optimizers.multiply_in(torch.bfloat16 if self.precision.name == "bf16" else torch.float32)
 

@@ -15,7 +15,7 @@ from phosphene.data.made.shapes.caption import say
 from phosphene.data.made.shapes.claims import claim
 from phosphene.data.made.shapes.render import render
 from phosphene.data.made.shapes.scene import WITHHELD, Scene, to_fields
-from phosphene.data.made.shapes.words import OTHER, PLAIN
+from phosphene.data.made.shapes.words import OTHER, PLAIN, VARIED
 
 UNSEEN = "withheld"
 PAIRS = sorted(" ".join(pair) for pair in WITHHELD)
@@ -66,9 +66,11 @@ def _triples(order: Order, unseen: int) -> Iterator[Picture]:
 
 def _picture(scene: Scene, size: int, side: str, name: str, rng: np.random.Generator) -> Picture:
     told = claim(scene, rng)
-    plain = say(told, rng, PLAIN)
-    other = {} if side == TRAIN else {"paraphrase": say(told, rng, OTHER)}
-    return Picture(render(scene, size), {"text": plain, **other, **to_fields(scene)}, side, name)
+    if side == TRAIN:
+        said = {"text": say(told, rng, VARIED if rng.random() < 0.5 else PLAIN)}
+    else:
+        said = {"text": say(told, rng, PLAIN), "paraphrase": say(told, rng, OTHER)}
+    return Picture(render(scene, size), {**said, **to_fields(scene)}, side, name)
 
 
 def _triple(
@@ -92,7 +94,7 @@ Scenes of one to four coloured shapes, each near one of the nine places of a 3x3
 a picture shows what a caption says can be read from its pixels exactly:
 `phosphene.data.made.shapes.oracle.accepts(caption, pixels)`.
 
-- `text`: a caption that says part of what is true, in varied wording.
+- `text`: a caption that says part of what is true, in varied wording, and in train in more varied words.
 - `paraphrase`: the same in words that no training caption uses (held-out and withheld only).
 - `background`: white, grey or black.
 - `things`: `colour`, `shape`, `size`, `place`, and the centre `x`, `y` in shares of the side.

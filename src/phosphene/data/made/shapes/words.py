@@ -1,8 +1,9 @@
 """The words of captions: those of training, and others that no training caption uses.
 
-Each meaning has phrases, of which a writer takes one. PLAIN and OTHER share nothing but function words (the,
-of, with, ...), so that OTHER asks a model for what its language encoder knows and its training captions do
-not say.
+Each meaning has phrases, of which a writer takes one. Half of the captions of training are PLAIN, half are
+VARIED: several words for a thing teach that it has no one name. Neither shares anything but function words
+(the, of, with, ...) with OTHER, which asks a model for what its language encoder knows and its training
+captions do not say.
 """
 
 import re
@@ -110,6 +111,70 @@ PLAIN = Words(
     there=("there is", "there are"),
 )
 
+VARIED = Words(
+    colours={
+        "red": ("red", "ruby", "cherry", "brick red", "vermilion"),
+        "orange": ("orange", "apricot", "amber", "pumpkin"),
+        "yellow": ("yellow", "canary", "mustard", "sunflower yellow"),
+        "green": ("green", "jade", "lime", "grass green", "olive"),
+        "cyan": ("cyan", "teal", "sky coloured"),
+        "blue": ("blue", "cobalt", "ultramarine", "royal blue"),
+        "purple": ("purple", "lavender", "plum", "lilac"),
+        "pink": ("pink", "fuchsia", "magenta", "bubblegum pink"),
+    },
+    shapes={
+        "circle": (("circle", "circles"), ("ball", "balls"), ("coin", "coins")),
+        "square": (("square", "squares"), ("tile", "tiles"), ("cube", "cubes")),
+        "triangle": (("triangle", "triangles"), ("wedge", "wedges"), ("cone", "cones")),
+        "diamond": (("diamond", "diamonds"), ("kite", "kites"), ("gem", "gems")),
+        "star": (("star", "stars"), ("starfish", "starfishes"), ("asterisk", "asterisks")),
+        "cross": (("cross", "crosses"), ("crucifix", "crucifixes"), ("addition mark", "addition marks")),
+        "ring": (("ring", "rings"), ("loop", "loops"), ("wheel", "wheels"), ("bracelet", "bracelets")),
+        "heart": (("heart", "hearts"), ("heart shape", "heart shapes"), ("sweetheart", "sweethearts")),
+    },
+    sizes={"small": ("small", "little", "petite", "minor"), "large": ("large", "big", "massive", "enormous")},
+    counts={
+        1: ("a", "one", "1"),
+        2: ("two", "2", "a duo of", "twin"),
+        3: ("three", "3", "a triplet of"),
+        4: ("four", "4", "a foursome of"),
+    },
+    places={
+        **_places(
+            ("top", "bottom"),
+            ("left", "right"),
+            ("in the {} corner", "at the {}", "in the {}", "near the {} corner", "along the {}"),
+            ("in the center", "in the middle", "centrally", "halfway"),
+        ),
+        "left": ("on the left", "on the left side", "near the left edge"),
+        "right": ("on the right", "on the right side", "near the right edge"),
+    },
+    relations={
+        "left of": ("to the left of", "left of", "on the left of", "leftwards of"),
+        "right of": ("to the right of", "right of", "on the right of", "rightwards of"),
+        "above": ("above", "higher up than", "on top of", "up from"),
+        "below": ("below", "further down than", "down from"),
+    },
+    beside={
+        "left of": ("to its left", "on its left"),
+        "right of": ("to its right", "on its right"),
+        "above": ("above it", "on top of it"),
+        "below": ("below it", "further down"),
+    },
+    grounds=_grounds(
+        {"white": ("white", "pale"), "grey": ("grey", "slate"), "black": ("black", "jet black")},
+        (
+            "on a {} background",
+            "against a {} background",
+            "on {}",
+            "on a {} canvas",
+            "in front of a {} sheet",
+        ),
+    ),
+    openings=("a picture of", "a picture showing", "an image of", "a scene with", "an illustration of"),
+    there=("there is", "there are"),
+)
+
 OTHER = Words(
     colours={
         "red": ("crimson", "scarlet"),
@@ -169,7 +234,7 @@ FUNCTION = frozenset(
 )
 """Words that both may use."""
 
-VOICES: Mapping[str, Words] = {"plain": PLAIN, "other": OTHER}
+VOICES: Mapping[str, Words] = {"plain": PLAIN, "varied": VARIED, "other": OTHER}
 
-assert set(PLAIN.places) == set(OTHER.places) == set(PLACES)
-assert set(PLAIN.relations) == set(OTHER.relations) == set(OPPOSITE)
+assert all(set(words.places) == set(PLACES) for words in VOICES.values())
+assert all(set(words.relations) == set(OPPOSITE) for words in VOICES.values())
