@@ -103,7 +103,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=25600)
     parser.add_argument("--precision", default="auto", help="of the fast side")
     arguments = parser.parse_args()
-    rows = []
+    rows, found = [], []
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         (place / "photographs").mkdir()

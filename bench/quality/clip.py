@@ -149,7 +149,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()
     clip, rows = clips.load(options.run, options.device), rows_of(options.set, options.n)
-    name = (read_made(options.set) or {}).get("set")
+    name = str((read_made(options.set) or {}).get("set"))
     if name not in JUDGES:
         parser.error(f"{options.set}: not a set that is judged ({', '.join(JUDGES)})")
     pixels = pictures(options.set / "held-out", rows, clip.towers.size)

@@ -25,7 +25,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 import phosphene
-from bench.quality.text import shown
+from bench.quality.text import among, shown
 from bench.side_by_side import write
 from phosphene.data.made.faces.attributes import ATTRIBUTES
 from phosphene.data.made.folder import read_made
@@ -145,7 +145,7 @@ def main() -> None:
     options = parser.parse_args()
     generator = phosphene.load(options.run, options.device)
     made = read_made(options.set) or {}
-    name = made.get("set")
+    name = str(made.get("set"))
     if name not in JUDGES or not made.get("edits"):
         parser.error(f"{options.set}: not a set of triples that is judged ({', '.join(JUDGES)}, --edits)")
     if not generator.edits:
@@ -159,7 +159,7 @@ def main() -> None:
             of_kind.setdefault(row["edit"], []).append(right)
         parts = (f"{kind} {100 * sum(right) / len(right):.1f}" for kind, right in sorted(of_kind.items()))
         notes.append(f"{asked.kind}, both, by kind of edit: {', '.join(parts)}")
-        cells = [shown(right) for right in (judged.both, judged.changed, judged.kept, real.both)]
+        cells = [shown(among(right)) for right in (judged.both, judged.changed, judged.kept, real.both)]
         rows.append([asked.kind, len(answers), *cells])
         print(rows[-1], flush=True)
         for three in list(zip(asked.before, answers, asked.after, strict=True))[:LOOKED_AT]:

@@ -25,7 +25,7 @@ def values(pixels: np.ndarray) -> torch.Tensor:
 
 def test_real_digits_are_read_as_the_machine_reads_their_own_pixels(halves):
     (x_train, y_train), (x, y) = halves
-    machine = SVC(gamma=0.001, C=10).fit(x_train, y_train)
+    machine = SVC(gamma=0.001, C=10).fit(x_train, y_train)  # pyright: ignore[reportArgumentType]
     said = digits.read(values(x), y.tolist())
     assert said.on_real == machine.score(x, y)
     assert said.on_real < machine.score(x_train, y_train)

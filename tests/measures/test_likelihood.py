@@ -100,6 +100,26 @@ def test_the_bound_is_nearly_tight():
     assert ENTROPY + 7 < best < ENTROPY + 7.15
 
 
+def test_every_level_and_the_decoder_draw_noise_of_their_own():
+    levels, key, shown = nearly_clean(5, lowest=0.05), noise.keys(3, range(2)), []
+    pictures = to_bytes(MEAN + SD * points(2, 1, 2, 2))
+
+    def denoise(x, level, condition):
+        shown.append(x)
+        return torch.zeros_like(x)
+
+    bound = likelihood.elbo(denoise, pictures, levels, Condition(), key)
+    x, shape = to_values(pictures), (1, 2, 2)
+    assert len(shown) == 4
+    for i, noisy in enumerate(shown):
+        torch.testing.assert_close(
+            noisy, levels.rows(torch.tensor([i, i])).add(x, noise.normal(key, i, shape).to(x))
+        )
+    seen = x.double() + levels.rows(-1).ratio * noise.normal(key, 5, shape).to(x).double()
+    nats = likelihood.decoder_term(seen, pictures, levels.rows(-1))
+    torch.testing.assert_close(bound.decoder, nats / (4 * math.log(2)))
+
+
 def test_decoder_prefers_the_right_byte():
     """At noise of half a bin, -ln p is that of a softmax over the distances to all 256 values."""
     pictures = torch.tensor([[[[0, 128], [200, 255]]]], dtype=torch.uint8)
@@ -167,6 +187,17 @@ def test_hutchinson_is_unbiased():
     y2 = torch.zeros(5, 3, dtype=torch.float64, requires_grad=True)
     exactly = likelihood.hutchinson(noise.keys(0, range(5)), (3,))(y2 * torch.tensor([1.0, 2.0, 4.0]), y2)
     assert exactly.tolist() == pytest.approx([7.0] * 5)
+
+
+def test_hutchinsons_signs_are_drawn_apart_from_the_noise_in_bins():
+    """Bins are filled by draw 0 of the same stream: signs of that draw would know where in its bin a value is."""
+    key, shape = noise.keys(4, range(3)), (1, 2, 2)
+    matrix = points(4, 4)
+    y = points(3, *shape).requires_grad_()
+    slope = (y.flatten(1) @ matrix).reshape(y.shape)
+    signs = torch.where(noise.uniform(key, 1, shape, noise.DEQUANTIZE) < 0.5, -1.0, 1.0).to(y).flatten(1)
+    expected = ((signs @ matrix.T) * signs).sum(1)
+    torch.testing.assert_close(likelihood.hutchinson(key, shape)(slope, y), expected)
 
 
 def test_grids_of_ratio_serve_the_bound():
