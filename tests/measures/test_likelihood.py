@@ -190,7 +190,7 @@ def test_hutchinson_is_unbiased():
 
 
 def test_hutchinsons_signs_are_drawn_apart_from_the_noise_in_bins():
-    """Bins are filled by draw 0 of the same stream: signs of that draw would know where in its bin a value is."""
+    """Bins are filled by draw 0 of the same stream: its signs would know where in its bin a value is."""
     key, shape = noise.keys(4, range(3)), (1, 2, 2)
     matrix = points(4, 4)
     y = points(3, *shape).requires_grad_()
