@@ -145,6 +145,19 @@ def test_flow_of_a_gaussian_is_its_density():
     torch.testing.assert_close(flow.bits, expected, rtol=0, atol=2e-5)
 
 
+def test_a_flow_that_ends_early_ends_in_the_normal_density_of_its_last_ratio():
+    """Of a Gaussian the flow is a line through its mean, whatever the span."""
+    first, last = 0.1, 2.0
+    values = MEAN + SD * points(3, 1, 2, 2)
+    flow = likelihood.probability_flow(
+        GAUSSIAN.denoise, values, Condition(), noise.keys(0, range(3)), (first, last), 1e-7
+    )
+    stretch = math.sqrt((SD**2 + last**2) / (SD**2 + first**2))
+    end = MEAN + stretch * (values.double() - MEAN)
+    density = torch.distributions.Normal(torch.zeros(()).double(), last).log_prob(end) + math.log(stretch)
+    torch.testing.assert_close(flow.bits, -density.flatten(1).mean(1) / math.log(2), rtol=0, atol=1e-5)
+
+
 def test_flow_of_a_mixture_is_its_density():
     data, rows = mixture(), 8
     x = 0.5 * points(rows, 2, 1, 1)
