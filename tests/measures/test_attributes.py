@@ -7,12 +7,14 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import interpolate
 
 from phosphene import files
-from phosphene.data.made.faces.attributes import ATTRIBUTES, Face
+from phosphene.data.made.faces.attributes import ATTRIBUTES, Face, draw
 from phosphene.measures import attributes
-from phosphene.measures.attributes import WEIGHTS, Readings, accuracy, agreement, read
+from phosphene.measures.attributes import WEIGHTS, Reader, Readings, accuracy, agreement, read
 from phosphene.measures.train_attributes import (
+    TESTING,
     Examined,
     blurred,
     card,
@@ -23,6 +25,7 @@ from phosphene.measures.train_attributes import (
     train,
     worn,
 )
+from phosphene.pictures.pixels import to_values
 
 FRESH, COUNT = 987_654, 300
 
@@ -69,6 +72,36 @@ def test_the_card_can_be_made_again():
     for name, (size, wear) in conditions().items():
         again = examine(attributes.load(), size, wear).accuracy
         assert np.mean([*again.values()]) == pytest.approx(np.mean([*accuracy(name).values()]), abs=0.002)
+
+
+class Stubborn(Reader):
+    """Reads the first value of every attribute in whatever it is shown."""
+
+    def forward(self, values):
+        first = [torch.eye(1, len(each)) for each in ATTRIBUTES.values()]
+        return torch.cat(first, dim=1).expand(len(values), -1)
+
+
+def test_examining_counts_every_render_once():
+    count = 270  # more than are drawn at a time
+    faces = [draw(np.random.default_rng([TESTING, number])) for number in range(count)]
+    found = examine(Stubborn(), 16, lambda values: values, count)
+    for name, values in ATTRIBUTES.items():
+        drawn_ = Counter(getattr(face, name) for face in faces)
+        assert found.accuracy[name] == drawn_[values[0]] / count
+        misread = {value: found.misread[f"{name} {value} as {values[0]}"] for value in values[1:]}
+        assert misread == {value: drawn_[value] for value in values[1:]}
+        assert f"{name} {values[0]} as {values[0]}" not in found.misread
+
+
+def test_pictures_that_are_not_square_are_brought_to_its_square(fresh):
+    wide = fresh[0][:4, :, 8:40]
+    resized = interpolate(to_values(wide), (64, 64), mode="bilinear", antialias=True)
+    network = attributes.load()
+    with torch.inference_mode():
+        expected = attributes.by_attribute(network(resized))
+    for name, chances in read(wide).probabilities.items():
+        torch.testing.assert_close(chances, expected[name].softmax(1))
 
 
 @pytest.mark.parametrize("size", [32, 48, 96])

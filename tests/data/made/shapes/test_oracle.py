@@ -198,7 +198,7 @@ def test_small_faults_of_generated_pictures_are_forgiven(harm, size, share):
 def test_what_is_no_scene_is_not_read_as_one():
     rng = np.random.default_rng(0)
     plain = np.full((64, 64, 3), 128, np.uint8)
-    assert read(plain) == Seen("grey", (), (), 0)
+    assert read(plain) == Seen("grey", (), 0)
     assert read(np.full((64, 64, 3), (0, 160, 0), np.uint8)).background == "unclear"
     scene = Scene("white", (Thing("blue", "ring", "large", 0.5, 0.5),))
     for dye in ((100, 70, 20), (170, 220, 160)):  # brown and pale green have no name
@@ -208,6 +208,9 @@ def test_what_is_no_scene_is_not_read_as_one():
     blot = plain.copy()
     blot[10:50, 12:60] = COLOURS["red"]  # far larger than any shape
     assert read(blot).things[0].shape == "unclear"
+    bar = plain.copy()
+    bar[20:30, 20:44] = COLOURS["red"]  # a heart, if anything: their cosine is between 0.7 and 0.8
+    assert read(bar).things[0].shape == "unclear"
     stroke = plain.copy()
     stroke[30:33, 4:40] = COLOURS["red"]
     assert read(stroke).things[0].shape == "unclear"
@@ -216,6 +219,14 @@ def test_what_is_no_scene_is_not_read_as_one():
     speck = render(scene, 64)
     speck[2:4, 2:4] = COLOURS["red"]
     assert (read(speck).specks, accepts(scene, speck).accepted) == (1, True)
+
+
+def test_what_hardly_differs_from_the_ground_is_not_there():
+    """Things begin at a distance of 45 in RGB."""
+    for distance, there in ((40, 0), (50, 1)):
+        faint = np.full((64, 64, 3), 128, np.uint8)
+        faint[20:40, 20:40, 0] += distance
+        assert len(read(faint).things) == there
 
 
 def test_what_cannot_be_read_is_said():

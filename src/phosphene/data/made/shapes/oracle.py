@@ -7,7 +7,7 @@
    of mass meet): the one of the largest cosine is the shape.
 3. The colour is the least-squares solution for that coverage; the nearest named one counts.
 
-Each reading carries how sure it is; a shape, colour or background that resembles none is read as "unclear".
+A shape, colour or background that resembles none is read as "unclear".
 """
 
 import math
@@ -36,26 +36,16 @@ BLURS = (0.0, 0.8)  # pixels: sharp templates, and such that a soft picture is r
 WORKING = 64  # pixels a side to which larger pictures are reduced
 
 
-class Fit(NamedTuple):
-    """How sure a thing's reading is: the cosine of its coverage with the template's, the cosine of the next
-    best shape, and the colour's distance in RGB from the named one."""
-
-    cosine: float
-    next_best: float
-    off_colour: float
-
-
 @dataclass(frozen=True)
 class Seen:
     """What a picture shows. Colour, shape or background are "unclear" where they resemble none.
 
-    fits: of each thing. specks: further components too small to be things, which fail "objects" and "count"
+    specks: further components too small to be things, which fail "objects" and "count"
     no more than noise does: they are told, not judged.
     """
 
     background: str
     things: tuple[Thing, ...]
-    fits: tuple[Fit, ...]
     specks: int
 
     @property
@@ -85,7 +75,7 @@ def read(pixels: UInt8[np.ndarray, "h w 3"]) -> Seen:
     solid = (strength > max(CONTRAST, 4.5 / 1.54 * float(np.median(strength)))) & (strength > 0.5 * nearby)
     labels = np.empty(solid.shape, np.int32)
     ndimage.label(solid, np.ones((3, 3)), labels)
-    things, fits, specks = [], [], 0
+    things, specks = [], 0
     if solid.any():
         # Pixels near a component belong to it: edges that are half background are not lost.
         distance, nearest = np.empty(solid.shape), np.empty((2, *solid.shape), np.int32)
@@ -98,10 +88,8 @@ def read(pixels: UInt8[np.ndarray, "h w 3"]) -> Seen:
                 continue
             part = tuple(slice(max(side.start - margin, 0), side.stop + margin) for side in box)
             own = np.where((owners[part] == number)[..., None], away[part], 0)
-            thing, fit = _thing(own, part[0].start, part[1].start, ground, size)
-            things.append(thing)
-            fits.append(fit)
-    return Seen(background if off <= RESEMBLES else UNCLEAR, tuple(things), tuple(fits), specks)
+            things.append(_thing(own, part[0].start, part[1].start, ground, size))
+    return Seen(background if off <= RESEMBLES else UNCLEAR, tuple(things), specks)
 
 
 def accepts(what: str | Claims | Scene, pixels: UInt8[np.ndarray, "h w 3"]) -> Verdict:
@@ -120,7 +108,7 @@ def _thing(
     first_column: int,
     ground: Float[np.ndarray, "3"],
     size: int,
-) -> tuple[Thing, Fit]:
+) -> Thing:
     """The thing whose pixels differ from the ground by `away`, a part of the picture that begins at these."""
     strength = np.sqrt((away * away).sum(axis=-1))
     strongest = strength >= 0.8 * strength.max()
@@ -134,23 +122,18 @@ def _thing(
     patch = _cut(field, top, left, wide).reshape(-1)
     cosines = bank.units @ (patch / np.linalg.norm(field))  # of all of it: what reaches beyond fits less
     best = int(cosines.argmax())
-    by_shape = cosines.reshape(len(SHAPES), -1).max(axis=1)
-    next_best = float(np.partition(by_shape, -2)[-2])
     template = bank.units[best]
     colours = _cut(away, top, left, wide).reshape(-1, 3)
     # Least squares: away = coverage (colour - ground), coverage = template * scale, at most 1.
     colour = ground + template @ colours * bank.scales[best]
     name, off = _nearest(colour, COLOURS)
     shape, half, shift_x, shift_y = bank.names[best]
-    return (
-        Thing(
-            name if off <= RESEMBLES else UNCLEAR,
-            shape if cosines[best] >= FITS else UNCLEAR,
-            half,
-            float((first_column + left + bank.reach + 0.5 + shift_x) / size),
-            float((first_row + top + bank.reach + 0.5 + shift_y) / size),
-        ),
-        Fit(float(cosines[best]), next_best, off),
+    return Thing(
+        name if off <= RESEMBLES else UNCLEAR,
+        shape if cosines[best] >= FITS else UNCLEAR,
+        half,
+        float((first_column + left + bank.reach + 0.5 + shift_x) / size),
+        float((first_row + top + bank.reach + 0.5 + shift_y) / size),
     )
 
 
