@@ -117,6 +117,15 @@ def test_a_set_on_the_disk_is_read_by_a_thread_that_ends_with_the_run(tmp_path, 
     assert not any(thread.name.startswith("ahead") for thread in threading.enumerate())
 
 
+def test_the_first_of_several_workers_decides_in_which_precision_all_compute(monkeypatch):
+    trainer = trainer_of(recipe())
+    assert trainer.precision.name == "fp32"  # of 8 channels
+    for first in ("bf16", "fp32"):
+        monkeypatch.setattr(Workers, "gather", lambda self, words, first=first: [first, words])
+        trainer.compute_in("auto")
+        assert trainer.precision.name == first
+
+
 @pytest.mark.parametrize(("asked", "found"), [("auto", "bf16"), ("fp32", "fp32")])
 def test_a_run_goes_on_in_the_precision_that_it_began_in(asked: str, found: str):
     """What "auto" means is measured, and could come out otherwise."""

@@ -24,7 +24,7 @@ from phosphene.diffusion.noise import Key
 from phosphene.families.compiled import faster
 from phosphene.families.device import computing_in, made_ready
 from phosphene.families.family import Batch, Family
-from phosphene.families.precision import choose_precision
+from phosphene.families.precision import Precision, choose_precision
 from phosphene.networks.build import outer, repeated
 from phosphene.networks.clip import ClipNetwork
 from phosphene.networks.transformer import Transformer
@@ -110,8 +110,11 @@ class Trainer(Generic[F]):
         self.parallel = self.family.with_network(self.workers.wrap(self.network))
 
     def compute_in(self, precision: str) -> None:
-        """Sets the precision: what "auto" means is measured, so a run that goes on is told how it began."""
-        self.precision = choose_precision(precision, self.device, repeated(self.config), training=True)
+        """Sets the precision: what "auto" means is measured, so a run that goes on is told how it began, and
+        of several workers, whose clocks may differ, the first decides."""
+        chosen = choose_precision(precision, self.device, repeated(self.config), training=True)
+        first = self.workers.gather(chosen.name)[0]
+        self.precision = chosen if chosen.name == first else Precision(first, "as the first worker chose")
         # Singular values end between 0.7 and 1.2 in either; fp16 would overflow on the way.
         self.optimizers.multiply_in(torch.bfloat16 if self.precision.name == "bf16" else torch.float32)
 
