@@ -18,10 +18,10 @@ from phosphene.data.doctor.result import Enough
 LOW, HIGH = 100, 1000
 FORMULA = f"copying begins after about E x n pictures seen, n distinct pictures, E from {LOW} to {HIGH:,}"
 UNCERTAINTY = (
-    "That the time is proportional to n is measured (arXiv:2505.16959, 2505.17638); E is known to a factor of "
-    "ten only. It is lower for larger networks, higher learning rates and pictures that are there several "
-    "times, higher with dropout and augmentation. The run itself is the better judge: its held-out loss rises "
-    "first."
+    "That the time is proportional to n is measured (arXiv:2505.16959, 2505.17638); E is known to a factor "
+    "of ten only. It is lower for larger networks, higher learning rates and pictures that are there several "
+    "times, higher with dropout and augmentation. The run itself is the better judge: its held-out loss "
+    "rises first."
 )
 
 
