@@ -35,8 +35,10 @@ def test_a_batch_is_halved_while_steps_are_few_and_speed_is_kept(wanted, budget,
     assert batch_for(BUSY, wanted, budget) == batch
 
 
-def test_a_batch_larger_than_all_that_was_measured_is_left():
-    assert batch_for(BUSY[:1], 128, 1.0) == 128
+@pytest.mark.parametrize(("budget", "batch"), [(2100.0, 128), (1500.0, 64), (600.0, 32), (10.0, 8)])
+def test_a_batch_above_all_that_were_measured_takes_as_much_longer_as_it_is_larger(budget, batch):
+    """A slow machine had time to measure 8 pictures only, at 125 a second: 128 take 1.024 s."""
+    assert batch_for(BUSY[:1], 128, budget) == batch
 
 
 @pytest.mark.parametrize(("fixed", "batch"), [(0.0, 8), (0.001, 16), (0.01, 64)])
@@ -76,6 +78,9 @@ def test_the_widest_network_with_enough_steps(budget, width, monkeypatch):
     recipe = changed(FLOW, {"network.width": 64, "training.batch": 64})
     chosen = tune.width_for(recipe, prepare(find("digits")), CPU, budget, BUSY, time.perf_counter() + 60)
     assert chosen == width
+    # Too late to measure: narrower by that law, never wider.
+    chosen = tune.width_for(recipe, prepare(find("digits")), CPU, budget, BUSY, time.perf_counter())
+    assert chosen == min(width, 64)
 
 
 def test_batches_begin_at_the_recipes_and_end_where_it_is_known_enough(monkeypatch):

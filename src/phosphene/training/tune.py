@@ -3,9 +3,11 @@
 Steps are timed at some batches, with the memory that they, validation and sampling take at the most. Then
 
 - batch: the recipe's, halved while the time gives fewer than ENOUGH steps and halving costs little speed; a
-  step of a batch between two that were measured is taken to be on the line through them;
+  step of a batch between two that were measured is taken to be on the line through them, one of a batch above
+  all of them, for which there was no time, to take as many times longer as it has pictures;
 - parts: as few as fit into memory;
-- width: the recipe's or a step wider or narrower, the widest that leaves ENOUGH steps.
+- width: the recipe's or a step wider or narrower, the widest that leaves ENOUGH steps; where there is no time
+  to measure it, half the width is taken to need a quarter of the time, the least that it can.
 
 That many steps are few, but fewer teach a wide network less than a narrow one learns in more of them (the
 digits of the demonstration; LOG.md). What the caller has fixed is left as it is.
@@ -153,7 +155,7 @@ def batch_for(measured: Collection[Measured], wanted: int, budget: float) -> int
     """The wanted batch, halved while there would be fewer than ENOUGH steps and speed is nearly kept."""
     seconds = {m.batch: m.seconds for m in measured}
     batch, best = wanted, max(m.speed for m in measured)
-    while min(seconds) <= batch // 2 and batch <= max(seconds) and budget / _step(seconds, batch) < ENOUGH:
+    while min(seconds) <= batch // 2 and budget / _step(seconds, batch) < ENOUGH:
         if batch // 2 / _step(seconds, batch // 2) < NEARLY * best:
             break
         batch //= 2
@@ -161,9 +163,10 @@ def batch_for(measured: Collection[Measured], wanted: int, budget: float) -> int
 
 
 def _step(seconds: Mapping[int, float], batch: int) -> float:
-    """Seconds of a step of a batch, by those of others; one of them is no smaller, one no larger."""
+    """Seconds of a step of a batch, by those of others, of which one is no larger."""
     order = sorted(seconds)
-    return float(np.interp(batch, order, [seconds[some] for some in order]))
+    known = float(np.interp(batch, order, [seconds[some] for some in order]))
+    return known * max(1.0, batch / order[-1])
 
 
 def parts_for(measured: Collection[Measured], batch: int, memory: int) -> int:
@@ -199,7 +202,8 @@ def width_for(
     if steps < ENOUGH:
         for width in sorted((w for w in widths if w < chosen), reverse=True):
             chosen = width
-            if time.perf_counter() > deadline or steps_at(width) >= ENOUGH:
+            late = time.perf_counter() > deadline
+            if (steps * (settings.width / width) ** 2 if late else steps_at(width)) >= ENOUGH:
                 break
         return chosen
     for width in sorted(w for w in widths if w > chosen):
