@@ -295,3 +295,7 @@ def test_shapes_are_read_from_pictures(tmp_path):
         assert one["count"] == str(len(row["things"]))
     noise = np.random.default_rng(0).integers(0, 256, (1, 3, 64, 64), dtype=np.uint8)
     assert "unclear" in shapes_seen(noise)[0].values()
+
+
+def test_the_usual_count_is_known_for_a_model_that_hears_text():
+    assert evaluating.default_count(phosphene.load("shapes", device="cpu"), None) in evaluating.COUNTS

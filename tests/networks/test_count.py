@@ -1,6 +1,7 @@
 import torch
 from torch import nn
 
+from phosphene.diffusion.condition import Condition
 from phosphene.networks.count import multiply_adds, parameters
 from phosphene.networks.transformer import Transformer, TransformerConfig
 from phosphene.networks.unet import UNet, UNetConfig
@@ -21,6 +22,24 @@ def test_multiply_adds_of_a_transformer_are_the_closed_form() -> None:
     attention = places * 4 * width**2 + 2 * places**2 * width
     layer = 6 * width**2 + attention + places * 3 * width * hidden
     assert multiply_adds(Transformer(config), 2, 6, 8) == time + ends + depth * layer
+
+
+def test_multiply_adds_of_tokens_are_the_closed_form() -> None:
+    width, hidden, depth, said, places, tokens = 16, 24, 3, 7, 4, 5
+    config = TransformerConfig(
+        1, 1, 2, width, depth, 8, hidden, token_width=said, token_depth=2, shared_modulation=True
+    )
+    null = tokens + 1  # the row's null is among them
+    time = 256 * width + width**2 + 6 * width**2
+    ends = places * width * 2**2 * (1 + 1) + 2 * width**2
+    feed, attention = 3 * width * hidden, 4 * width**2
+    cross = places * 2 * width**2 + null * 2 * width**2 + 2 * places * null * width
+    layer = places * (attention + feed) + 2 * places**2 * width + cross
+    heard = tokens * said * width + 2 * (null * (attention + feed) + 2 * null**2 * width)
+    network, condition = Transformer(config), Condition(tokens=torch.zeros(1, tokens, said))
+    assert multiply_adds(network, 1, 4, 4, condition) == time + ends + depth * layer + heard
+    assert all(weight.requires_grad for weight in network.parameters())
+    assert multiply_adds(network, 1, 4, 4) < multiply_adds(network, 1, 4, 4, condition)
 
 
 def test_multiply_adds_of_a_u_net_are_the_closed_form() -> None:

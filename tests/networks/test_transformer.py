@@ -205,6 +205,17 @@ def test_modulation_for_all_layers_is_that_of_each_when_tables_are_its_biases() 
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("config", [FULL, TALKING], ids=["full", "talking"])
+def test_positions_stay_in_the_precision_that_is_computed_in(config: TransformerConfig) -> None:
+    network, kinds = perturbed(Transformer(config)), []
+    for layer in network.layers:
+        layer.register_forward_hook(lambda module, given, answer: kinds.append(answer.dtype))
+    with torch.autocast("cpu", torch.bfloat16):
+        network(*question(3, 2, 4, 6))
+    assert kinds == [torch.bfloat16] * config.depth
+
+
+@torch.no_grad()
 def test_a_token_layer_is_its_formula_and_at_first_nothing() -> None:
     config = replace(FULL, token_depth=1)
     mask = torch.arange(5) < torch.tensor([[5], [2]])

@@ -23,6 +23,18 @@ def test_a_size_that_the_patch_divides_is_timed():
         proposal.measured(recipe, proposal.Form(49, 1), proposal.choose_device("cpu"))
 
 
+def test_captions_do_not_cost_more_where_pictures_are_larger():
+    """Timed at 32 pixels, which are 16 positions, and scaled to the 64 of 64 pixels: tokens do not grow."""
+    settings = {"network.kind": "transformer", "network.width": 64, "network.patch": 8, "network.depth": 1}
+    recipe = changed(RECIPES["flow"], {**settings, "network.token_depth": 2})
+    step = proposal.measured(recipe, proposal.Form(64, 1, 0, 384), proposal.choose_device("cpu"))
+    factor = float(step.how.partition("multiply-adds (")[2].partition("x")[0])
+    silent = proposal.measured(
+        changed(RECIPES["flow"], settings), proposal.Form(64, 1), proposal.choose_device("cpu")
+    )
+    assert factor < float(silent.how.partition("multiply-adds (")[2].partition("x")[0]) / 1.5
+
+
 def test_captions_that_would_be_learned_are_weighed(tmp_path, monkeypatch):
     """The network of the proposal is that of the run: with attention to the encoder's states."""
     monkeypatch.setattr(proposal, "measured", lambda *_: proposal.Step(0.01, "made up"))

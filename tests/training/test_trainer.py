@@ -124,6 +124,9 @@ def test_the_first_of_several_workers_decides_in_which_precision_all_compute(mon
         monkeypatch.setattr(Workers, "gather", lambda self, words, first=first: [first, words])
         trainer.compute_in("auto")
         assert trainer.precision.name == first
+        groups = [group for part in trainer.optimizers.parts for group in part.param_groups]
+        dtypes = {group["dtype"] for group in groups if "dtype" in group}
+        assert dtypes == {torch.bfloat16 if first == "bf16" else torch.float32}
 
 
 @pytest.mark.parametrize(("asked", "found"), [("auto", "bf16"), ("fp32", "fp32")])

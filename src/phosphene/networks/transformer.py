@@ -157,7 +157,7 @@ class Table(nn.Module):
         self.weight = nn.Parameter(torch.zeros(count * width))
 
     def forward(self, together: Float[Tensor, "b all"]) -> tuple[Float[Tensor, "b width"], ...]:
-        return (together + self.weight).chunk(self.count, dim=1)
+        return (together + self.weight.to(together.dtype)).chunk(self.count, dim=1)
 
 
 class TokenLayer(nn.Module):

@@ -215,4 +215,6 @@ def _network(recipe: Recipe, form: Form) -> torch.nn.Module:
 
 
 def _cost(recipe: Recipe, form: Form) -> int:
-    return multiply_adds(_network(recipe, form), form.channels, form.size, form.size)
+    said = torch.zeros(1, TOKENS, form.heard, device="meta") if form.heard else None
+    network = _network(recipe, form)
+    return multiply_adds(network, form.channels, form.size, form.size, Condition(tokens=said))

@@ -140,7 +140,7 @@ def test_articles():
     texts = [
         say(Claims((Group(1, colour, "ring"),), None, "black"), rng, words)
         for colour in COLOURS
-        for words in (PLAIN, OTHER)
+        for words in VOICES.values()
         for _ in range(40)
     ]
     for text in texts:

@@ -1,6 +1,7 @@
 """The set: sides that share no scene, rows that tell the truth, the same bytes for the same seed."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from phosphene.data.made.shapes.making import edits, shapes
 from phosphene.data.made.shapes.oracle import accepts
 from phosphene.data.made.shapes.render import render
 from phosphene.data.made.shapes.scene import WITHHELD, from_fields
+from phosphene.data.made.shapes.words import FUNCTION, PLAIN, VARIED
+from tests.data.made.shapes.test_caption import vocabulary
 
 SIDES = ("train", "held-out", "withheld")
 
@@ -49,6 +52,20 @@ def test_rows_tell_what_the_pictures_show(made):
             if side != "train":
                 assert parse(row["paraphrase"]) == parse(row["text"])
             assert [thing["place"] for thing in row["things"]] == [thing.place for thing in scene.things]
+
+
+def test_half_of_trainings_captions_are_in_varied_words_and_no_others():
+    """Words that only VARIED has: in train alone, and there in fewer than half, as some of its captions have
+    none of them."""
+    varied = vocabulary(VARIED) - vocabulary(PLAIN) - FUNCTION
+    said = Counter[str]()
+    for picture in shapes(Order(400, 32, 0, 0.3)).pictures:
+        said[picture.side] += 1
+        said[f"varied {picture.side}"] += bool(
+            varied & {*str(picture.fields["text"]).replace(",", "").split()}
+        )
+    assert 0.35 < said["varied train"] / said["train"] < 0.55
+    assert said["varied held-out"] == said["varied withheld"] == 0
 
 
 def test_counts_and_settings(made):

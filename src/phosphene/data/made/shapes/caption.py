@@ -6,7 +6,7 @@
     noun   = number [size] colour shape                        "two small red circles"
 
 The reader turns phrases into one letter each and matches the letters against this grammar, written as a
-regular expression. It reads both vocabularies, and nothing else: what it does not know is an error.
+regular expression. It reads all three vocabularies, and nothing else: what it does not know is an error.
 """
 
 import re

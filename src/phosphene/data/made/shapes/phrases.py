@@ -36,7 +36,7 @@ def read(text: str, words: Lexicon) -> list[Token]:
 
 @cache
 def lexicon(more: tuple[tuple[str, Token], ...] = ()) -> Lexicon:
-    """The phrases of both vocabularies, and more."""
+    """The phrases of all vocabularies, and more."""
     meanings: dict[str, Token] = {"and": ("&", None), "with": ("w", None), "an": ("n", 1), **dict(more)}
     for words in VOICES.values():
         for letter, table in (

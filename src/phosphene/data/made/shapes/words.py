@@ -232,7 +232,7 @@ OTHER = Words(
 FUNCTION = frozenset(
     ("a", "an", "and", "are", "at", "in", "is", "it", "its", "of", "on", "the", "there", "to", "with")
 )
-"""Words that both may use."""
+"""Words that training and OTHER may both use."""
 
 VOICES: Mapping[str, Words] = {"plain": PLAIN, "varied": VARIED, "other": OTHER}
 
