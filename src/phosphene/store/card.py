@@ -61,6 +61,7 @@ Made with phosphene {origin.version} from the {pictures:,} pictures of `{origin.
 
 ```python
 import phosphene
+
 generator = phosphene.load("path/to/this/folder")
 generator.{ask}
 ```
@@ -96,6 +97,7 @@ of the model {header.base} (`{header.fingerprint[:16]}`), without which it does 
 
 ```python
 import phosphene
+
 generator = phosphene.load("path/to/{header.base}", adapters={{"path/to/this/folder": 1.0}})
 generator.sample(16, seed=0)
 ```
@@ -126,6 +128,7 @@ Made with phosphene {__version__}: the model {base} with these adapters merged i
 
 ```python
 import phosphene
+
 generator = phosphene.load("path/to/this/folder")
 generator.sample(16, seed=0)
 ```
@@ -160,6 +163,7 @@ which it hears through the text encoder {Path(header.text.name).name} (weights
 {figures}
 ```python
 import phosphene
+
 clip = phosphene.load("path/to/this/folder")
 clip.search("pictures/", "red circle")
 ```
