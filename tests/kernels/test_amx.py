@@ -117,6 +117,7 @@ def test_sums_over_pixels(shape):
     assert torch.equal(amx.pixel_sums(x), x.double().sum((2, 3)).float())
 
 
+@needs
 def test_rows_do_not_know_their_batch_and_threads_do_not_show():
     """Random numbers, whose sums depend on their order: the bits are the same."""
     torch.manual_seed(0)

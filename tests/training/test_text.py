@@ -75,7 +75,7 @@ def colour_of(made) -> list[str]:
 def run(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "run"
     quick = {"training.learning_rate": 1e-2, "training.ema": [0.05], "training.measure_share": 0.0}
-    train(place, out, quick, images=24 * 120)
+    train(place, out, quick, images=24 * 240)
     return out
 
 
