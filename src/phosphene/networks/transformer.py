@@ -245,8 +245,8 @@ class Transformer(nn.Module):
         angle = angles(places[0], places[1], c.head_width)
         positions = grid.flatten(2).transpose(1, 2)
         if tokens is not None and self.token_layers:
-            places = torch.arange(tokens.states.shape[1], dtype=torch.float32, device=x.device)
-            along = angles(places, places[:1], c.head_width)
+            order = torch.arange(tokens.states.shape[1], dtype=torch.float32, device=x.device)
+            along = angles(order, order[:1], c.head_width)
             for layer in self.token_layers:
                 tokens = layer(tokens, along)
         heard = self.together(e)
