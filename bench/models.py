@@ -34,11 +34,11 @@ def command(*words: str | Path) -> None:
 
 
 def make_data(planned: Planned, extent: Extent) -> Path:
-    folder = DATA / planned.data
+    folder = DATA / (f"{planned.data}-edits" if planned.edits else planned.data)
     if not folder.exists():  # a set is whole or absent
         folder.parent.mkdir(parents=True, exist_ok=True)
-        count = extent.pictures or planned.count
-        command("data", planned.data, "--out", folder, "--count", str(count), "--size", "64")
+        how = ["--count", str(extent.pictures or planned.count), "--size", "64"]
+        command("data", planned.data, "--out", folder, *how, *(["--edits"] if planned.edits else []))
     return folder
 
 

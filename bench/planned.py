@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.quality import text, upscaling
+from bench.quality import editing, inpainting, text, upscaling
+from bench.quality.restored import MEANT, Distribution
 from phosphene.families import clip
 from phosphene.families.generator import Generator
 from phosphene.measures.interval import Interval
@@ -31,8 +32,8 @@ Scores = Callable[[Generator, Path, Extent], Iterator[Score]]
 
 @dataclass(frozen=True)
 class Planned:
-    """A model to ship. data: the set that it learns of, `count` pictures. scores: of a generator and the
-    set's folder."""
+    """A model to ship. data: the set that it learns of, `count` pictures, or triples where it edits. scores:
+    of a generator and the set's folder."""
 
     name: str
     data: str
@@ -42,6 +43,7 @@ class Planned:
     example: str
     measured: str
     scores: Scores
+    edits: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,16 +70,15 @@ def heard(*aims: Aim) -> Scores:
             figure: Interval | float | None = one and getattr(one, aim.figure)
             if one is None or figure is None:  # not asked for
                 continue
-            value, *ends = figure if isinstance(figure, Interval) else (figure,)
-            low, high = (round(100 * end, 1) for end in ends) if ends else (None, None)
-            yield Score(
-                name=aim.name, value=round(100 * value, 1), low=low, high=high, of=one.of, target=aim.target
-            )
+            if isinstance(figure, Interval):
+                yield percent(aim.name, figure, one.of, aim.target)
+            else:
+                yield Score(name=aim.name, value=round(100 * figure, 1), of=one.of, target=aim.target)
 
     return scores
 
 
-MOST = 200  # photographs that are enlarged; as many others are compared with
+MOST = 200  # pictures that are restored; as many others are compared with
 
 
 def enlarged(generator: Generator, data: Path, extent: Extent) -> Iterator[Score]:
@@ -85,14 +86,46 @@ def enlarged(generator: Generator, data: Path, extent: Extent) -> Iterator[Score
     count, ways = min(extent.count, MOST), {}
     for way in upscaling.measure(generator, data / "held-out", count, 4):
         ways[way.name] = way
-        print(f"{way.name}: {way.psnr:.2f} dB, KID {way.distribution.kernel}", flush=True)
-    ours, bicubic = ways[upscaling.TRAINED], ways[upscaling.BICUBIC]
+        print(f"{way.name}: {way.psnr:.2f} dB, KID {way.distribution.cells}", flush=True)
+    ours, mean, bicubic = (ways[name] for name in (upscaling.TRAINED, upscaling.MEAN, upscaling.BICUBIC))
     yield score("PSNR", ours.psnr, count, "dB", round(bicubic.psnr, 2))
+    yield score(f"PSNR of the mean of {MEANT}", mean.psnr, count, "dB", round(bicubic.psnr, 2))
     yield score("consistency", ours.consistency, count, "dB", 45)
-    for name, one in (("KID x 1000", ours), ("KID x 1000 of bicubic", bicubic)):
-        kid = one.distribution.kid
-        found = score(name, kid.value, count, "")
-        yield found.model_copy(update={"low": round(kid.low, 2), "high": round(kid.high, 2)})
+    for name, one in (("", ours), (" of bicubic", bicubic)):
+        yield paired(f"KID x 1000{name}, to the originals", one.distribution, count)
+
+
+def made_whole(generator: Generator, data: Path, extent: Extent) -> Iterator[Score]:
+    """Of inpainting, beside OpenCV's Telea."""
+    count, ways = min(extent.count, MOST), {}
+    for way in inpainting.measure(generator, data / "held-out", count):
+        ways[way.name] = way
+        print(f"{way.name}: {way.inside:.2f} dB inside, KID {way.distribution.cells}", flush=True)
+    ours, mean, telea = (ways[name] for name in (inpainting.TRAINED, inpainting.MEAN, inpainting.TELEA))
+    yield score("PSNR inside", ours.inside, count, "dB", round(telea.inside, 2))
+    yield score(f"PSNR inside of the mean of {MEANT}", mean.inside, count, "dB", round(telea.inside, 2))
+    for name, one in (("", ours), (" of Telea", telea)):
+        yield paired(f"KID x 1000{name}, to the originals", one.distribution, count)
+
+
+def obeyed(generator: Generator, data: Path, extent: Extent) -> Iterator[Score]:
+    """Of editing by instruction: the requested change and no other."""
+    names = {"held-out": ("asked for changed, all else kept", 90), "withheld": ("withheld pairs", None)}
+    for one in editing.measure(generator, data, extent.count):
+        print(f"{one.kind}: {text.shown(one.both)}% both, {one.by_edit}", flush=True)
+        if one.kind in names:
+            name, target = names[one.kind]
+            yield percent(name, one.both, one.of, target)
+
+
+def paired(name: str, one: Distribution, of: int) -> Score:
+    value, low, high = (round(part, 2) for part in one.paired)
+    return Score(name=name, value=value, low=low, high=high, of=of, unit="")
+
+
+def percent(name: str, found: Interval, of: int, target: float | None) -> Score:
+    value, low, high = (round(100 * part, 1) for part in found)
+    return Score(name=name, value=value, low=low, high=high, of=of, target=target)
 
 
 def score(name: str, value: float, of: int, unit: str, target: float | None = None) -> Score:
@@ -141,4 +174,25 @@ SUPERRES = Planned(
     "Tiles of held-out photographs, made smaller and larger again; KID on the shipped encoder, to others.",
     enlarged,
 )
-PLANNED = {planned.name: planned for planned in (SHAPES, FACES, SUPERRES)}
+SHAPES_EDITING = Planned(
+    "shapes-editing",
+    "shapes",
+    40_000,
+    "scenes of coloured shapes, 64 pixels, changed by instruction",
+    "Apache-2.0",
+    'phosphene edit shapes-editing --image scene.png --prompt "make the circle blue"',
+    "Scenes that training never began with, read by the scene oracle: the requested change, and no other.",
+    obeyed,
+    edits=True,
+)
+FACES_INPAINTING = Planned(
+    "faces-inpainting",
+    "faces",
+    40_000,
+    "cartoon faces, 64 pixels, with a part missing, made whole",
+    FACES.licence,
+    "phosphene inpaint faces-inpainting --image face.png --mask mask.png",
+    "Held-out faces, strokes, boxes and borders missing; KID on the shipped encoder, to others.",
+    made_whole,
+)
+PLANNED = {planned.name: planned for planned in (SHAPES, FACES, SUPERRES, SHAPES_EDITING, FACES_INPAINTING)}

@@ -17,6 +17,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import mean
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,6 +34,7 @@ from phosphene.data.made.shapes import oracle
 from phosphene.data.made.shapes.scene import from_fields
 from phosphene.families.generator import Generator
 from phosphene.measures import attributes
+from phosphene.measures.interval import Interval
 from phosphene.pictures.pixels import to_bytes, to_values
 from phosphene.pictures.sheet import sheet
 from phosphene.tasks.request import Request
@@ -118,23 +120,62 @@ def faces(made: Pictures, asked: Triples) -> Judged:
 JUDGES = {"shapes": shapes, "faces": faces}
 
 
-def edited(generator: Generator, asked: Triples, options: argparse.Namespace) -> Pictures:
+def edited(generator: Generator, asked: Triples, seed: int, how: Mapping[str, Any]) -> Pictures:
     """What the model makes of each."""
     values = to_values(torch.from_numpy(asked.before))
     requests = [
         Request(prompt=words, shown=Shown(picture))
         for words, picture in zip(asked.instructions, values, strict=True)
     ]
-    given = ("seed", "guidance", "image_guidance", "steps", "batch")
-    how = {name: getattr(options, name) for name in given if getattr(options, name) is not None}
-    return to_bytes(generator.make(requests, **how).values).numpy()
+    return to_bytes(generator.make(requests, seed=seed, **how).values).numpy()
+
+
+class Measured(NamedTuple):
+    """Of instructions of one kind: shares of pictures. both: by kind of edit too, in percent. real: both, of
+    the pictures that were rendered as answers."""
+
+    asked: Triples
+    made: Pictures
+    both: Interval
+    changed: Interval
+    kept: Interval
+    real: Interval
+    by_edit: Mapping[str, float]
+
+    @property
+    def kind(self) -> str:
+        return self.asked.kind
+
+    @property
+    def of(self) -> int:
+        return len(self.made)
+
+
+def measure(generator: Generator, folder: Path, count: int, seed: int = 1, **how: Any) -> Iterator[Measured]:
+    """Each kind of instruction in turn. how: of `Generator.make`. ValueError for a set that is no judged one
+    of triples, and for a model that does not edit."""
+    made = read_made(folder) or {}
+    name = str(made.get("set"))
+    if name not in JUDGES or not made.get("edits"):
+        raise ValueError(f"{folder}: not a set of triples that is judged ({', '.join(JUDGES)}, --edits)")
+    if not generator.edits:
+        raise ValueError("model: not trained for editing (--recipe edit)")
+    for asked in triples(folder, count, generator.size):
+        answers = edited(generator, asked, seed, how)
+        judged, real = JUDGES[name](answers, asked), JUDGES[name](asked.after, asked)
+        of_edit: dict[str, list[bool]] = {}
+        for (_, row), right in zip(asked.rows, judged.both, strict=True):
+            of_edit.setdefault(row["edit"], []).append(right)
+        both, changed, kept = map(among, (judged.both, judged.changed, judged.kept))
+        by_edit = {edit: 100 * mean(map(float, right)) for edit, right in sorted(of_edit.items())}
+        yield Measured(asked, answers, both, changed, kept, among(real.both), by_edit)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run")
     parser.add_argument("set", type=Path)
-    parser.add_argument("-n", type=int, default=500, help="triples of a kind")
+    parser.add_argument("-n", "--count", type=int, default=500, help="triples of a kind")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--guidance", type=float)
     parser.add_argument("--image-guidance", type=float)
@@ -144,34 +185,25 @@ def main() -> None:
     parser.add_argument("--look", type=Path, help="write a sheet here: before, made, after")
     options = parser.parse_args()
     generator = phosphene.load(options.run, options.device)
-    made = read_made(options.set) or {}
-    name = str(made.get("set"))
-    if name not in JUDGES or not made.get("edits"):
-        parser.error(f"{options.set}: not a set of triples that is judged ({', '.join(JUDGES)}, --edits)")
-    if not generator.edits:
-        parser.error(f"{options.run}: not trained for editing (--recipe edit)")
+    names = ("guidance", "image_guidance", "steps", "batch")
+    how = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     rows, notes, looked = list[list[object]](), list[str](), list[Image.Image]()
-    for asked in triples(options.set, options.n, generator.size):
-        answers = edited(generator, asked, options)
-        judged, real = JUDGES[name](answers, asked), JUDGES[name](asked.after, asked)
-        of_kind: dict[str, list[bool]] = {}
-        for (_, row), right in zip(asked.rows, judged.both, strict=True):
-            of_kind.setdefault(row["edit"], []).append(right)
-        parts = (f"{kind} {100 * sum(right) / len(right):.1f}" for kind, right in sorted(of_kind.items()))
-        notes.append(f"{asked.kind}, both, by kind of edit: {', '.join(parts)}")
-        cells = [shown(among(right)) for right in (judged.both, judged.changed, judged.kept, real.both)]
-        rows.append([asked.kind, len(answers), *cells])
+    for one in measure(generator, options.set, options.count, options.seed, **how):
+        parts = (f"{edit} {right:.1f}" for edit, right in one.by_edit.items())
+        notes.append(f"{one.kind}, both, by kind of edit: {', '.join(parts)}")
+        rows.append([one.kind, one.of, *map(shown, (one.both, one.changed, one.kept, one.real))])
         print(rows[-1], flush=True)
-        for three in list(zip(asked.before, answers, asked.after, strict=True))[:LOOKED_AT]:
+        for three in list(zip(one.asked.before, one.made, one.asked.after, strict=True))[:LOOKED_AT]:
             looked += [Image.fromarray(picture.transpose(1, 2, 0)) for picture in three]
     if options.look is not None:
         sheet(looked, 3, column_titles=["before", "made", "after"]).save(options.look)
+    name = (read_made(options.set) or {})["set"]
     defaults = generator.defaults
     write(
         f"editing_{name}",
         f"Editing by instruction: {name} at {generator.size} pixels",
         {
-            "triples of a kind": options.n,
+            "triples of a kind": options.count,
             "seed": options.seed,
             "guidance": defaults.guidance if options.guidance is None else options.guidance,
             "image guidance": defaults.image_guidance

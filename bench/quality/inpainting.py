@@ -1,27 +1,43 @@
 """Parts of pictures made anew, beside OpenCV: `python -m bench.quality.inpainting RUN FOLDER --free OTHER`.
 
-RUN was trained for inpainting, OTHER was not and does it without (MMPS, RePaint); FOLDER holds pictures that
-neither saw. Masks are strokes, boxes and borders as in training, of another seed. Outside the mask a result
-has to be what it was, exactly. Inside there is more than one good answer: nearness to the original (PSNR)
-favours blur, so that the distances of whole pictures to other held-out ones (FD, KID) count as well; the row
-of the originals is what they would be at best.
+RUN was trained for inpainting, OTHER was not and does it without (PiGDM, RePaint, MMPS); FOLDER holds
+pictures that neither saw. Masks are strokes, boxes and borders as in training, of another seed. Outside the
+mask a result has to be what it was, exactly. Inside there is more than one good answer: nearness to the
+original (PSNR) favours blur, so that the distances of whole pictures to other held-out ones (FD, KID) count
+as well; the row of the originals is what they would be at best.
 """
 
 import argparse
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from PIL import Image
 
 import phosphene
-from bench.quality.restored import Bytes, Way, distribution, each, held_out, psnr, threads, to_images
+from bench.quality.restored import (
+    COLUMNS,
+    MEANT,
+    NOTE,
+    Distribution,
+    Way,
+    distribution,
+    each,
+    held_out,
+    mean,
+    psnr,
+    threads,
+    to_images,
+)
 from bench.side_by_side import write
 from phosphene.diffusion.noise import keys
 from phosphene.families.generator import Generator
 from phosphene.tasks.masks import known
 
+TELEA, TRAINED, MEAN = "Telea (OpenCV)", "trained", f"trained, mean of {MEANT}"
 SEED = 2**31  # of masks: training's are small numbers
 RADIUS = 3  # pixels that OpenCV looks around
 
@@ -40,13 +56,51 @@ def opencv(images: list[Image.Image], missing: np.ndarray, method: int) -> Way:
 
 
 def generated(
-    generator: Generator, images: list[Image.Image], missing: np.ndarray, method: str | None
+    generator: Generator, images: list[Image.Image], missing: np.ndarray, method: str | None, n: int = 1
 ) -> Way:
     def way(i: int) -> Image.Image:
         hole = Image.fromarray((255 * missing[i, 0]).astype(np.uint8))
-        return generator.inpaint(images[i], hole, method=method, seed=1, first=i)[0]
+        made = generator.inpaint(images[i], hole, method=method, n=n, seed=1, first=i * n)
+        return mean(made) if n > 1 else made[0]
 
     return way
+
+
+class Measured(NamedTuple):
+    """Of one way: PSNR to the original where the picture was missing and where it was known, in dB."""
+
+    name: str
+    inside: float
+    outside: float
+    distribution: Distribution
+    seconds: float
+
+
+def measure(
+    trained: Generator,
+    folder: Path,
+    count: int,
+    free: Generator | None = None,
+    methods: Sequence[str] = (),
+) -> Iterator[Measured]:
+    """Each way in turn: OpenCV's, trained, without training if there is another model, and the originals."""
+    sides, missing = held_out(folder, trained.size, count), masks(count, trained.size)
+    images = to_images(sides.own)
+    ways: dict[str, Way] = {
+        TELEA: opencv(images, missing, cv2.INPAINT_TELEA),
+        "Navier-Stokes (OpenCV)": opencv(images, missing, cv2.INPAINT_NS),
+        TRAINED: generated(trained, images, missing, None),
+        MEAN: generated(trained, images, missing, None, MEANT),
+    }
+    if free is not None:
+        ways |= {f"without training, {m}": generated(free, images, missing, m) for m in methods}
+    ways["the originals"] = lambda i: images[i]
+    for name, way in ways.items():
+        start = time.perf_counter()
+        made = each(way, count)
+        seconds = (time.perf_counter() - start) / count
+        inside, outside = psnr(made, sides.own, missing), psnr(made, sides.own, ~missing)
+        yield Measured(name, inside, outside, distribution(made, sides), seconds)
 
 
 def main() -> None:
@@ -54,7 +108,7 @@ def main() -> None:
     parser.add_argument("run")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--free", help="a run that was not trained for it")
-    parser.add_argument("--methods", nargs="*", default=["mmps", "repaint"], help="of --free")
+    parser.add_argument("--methods", nargs="*", default=["pigdm"], help="of --free")
     parser.add_argument("-n", "--count", type=int, default=200)
     parser.add_argument("--name", default="inpainting", help="of the file of results")
     parser.add_argument("--device", default="auto")
@@ -62,41 +116,23 @@ def main() -> None:
     options = parser.parse_args()
     threads(options.threads)
     trained = phosphene.load(options.run, options.device)
-    sides = held_out(options.folder, trained.size, options.count)
-    images, missing = to_images(sides.own), masks(options.count, trained.size)
-    ways: dict[str, Way] = {
-        "Telea (OpenCV)": opencv(images, missing, cv2.INPAINT_TELEA),
-        "Navier-Stokes (OpenCV)": opencv(images, missing, cv2.INPAINT_NS),
-        "trained": generated(trained, images, missing, None),
-    }
-    if options.free is not None:
-        free = phosphene.load(options.free, options.device)
-        ways |= {f"without training, {m}": generated(free, images, missing, m) for m in options.methods}
+    free = None if options.free is None else phosphene.load(options.free, options.device)
     rows: list[list[object]] = []
-
-    def row(name: str, made: Bytes, seconds: float) -> None:
-        found = distribution(made, sides)
-        inside, outside = psnr(made, sides.own, missing), psnr(made, sides.own, ~missing)
-        cells = [f"{inside:.2f}", f"{outside:.2f}", f"{found.frechet:.3f}", found.kernel, f"{seconds:.2f}"]
-        rows.append([name, *cells])
+    for one in measure(trained, options.folder, options.count, free, options.methods):
+        cells = [f"{one.inside:.2f}", f"{one.outside:.2f}", *one.distribution.cells]
+        rows.append([one.name, *cells, f"{one.seconds:.2f}"])
         print(rows[-1], flush=True)
-
-    for name, way in ways.items():
-        start = time.perf_counter()
-        made = each(way, options.count)
-        row(name, made, (time.perf_counter() - start) / options.count)
-    row("the originals", sides.own, 0.0)
     write(
         options.name,
         f"Inpainting at {trained.size} pixels: {options.folder.name}",
         {
             "pictures": options.count,
-            "hidden": f"{missing.mean():.1%}",
+            "hidden": f"{masks(options.count, trained.size).mean():.1%}",
             "model": trained.model.fingerprint[:16],
         },
-        ["", "PSNR inside, dB", "PSNR outside, dB", "FD", "KID x 1000", "s a picture"],
+        ["", "PSNR inside, dB", "PSNR outside, dB", *COLUMNS, "s a picture"],
         rows,
-        ["FD, KID: on the shipped encoder, to as many other held-out pictures. In brackets: 95% intervals."],
+        [NOTE],
         device=trained.device.type,
     )
 
