@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from phosphene.data import shards
 from phosphene.data.annotations import USUAL, Columns
 from phosphene.data.shards import Member, expanded, members, plain
-from phosphene.data.source import Source
+from phosphene.data.source import ALONE, Source
 from phosphene.data.sources import everywhere, find, short, there
 from tests.data.sharded import picture, shard
 
@@ -48,6 +48,52 @@ def test_members_of_one_key_belong_together(tmp_path):
     same = find(f"{tmp_path}/set/{{00..01}}.tar")
     assert (same.names, same.captions, same.labels) == (source.names, source.captions, source.labels)
     assert find(tmp_path / "set" / "01.tar").names == ("01.tar/0.webp",)
+
+
+def test_pairs_are_told_by_their_names(tmp_path):
+    shard(
+        tmp_path / "set" / "00.tar",
+        {
+            "0.before.png": picture(0, kind="PNG"),
+            "0.png": picture(1, kind="PNG"),
+            "0.txt": "make it blue",
+            "deep/0.after.jpg": picture(2),
+            "deep/0.input_image.jpg": picture(3),
+            "deep/0.json": json.dumps({"text": "a hat", "edit_prompt": "a red hat"}),
+            "1.jpg": picture(4),
+            "1.txt": "nothing was done",
+            "2.source.jpg": picture(5),
+            "3.source.jpg": picture(6),
+            "3.before.jpg": picture(7),
+            "3.jpg": picture(8),
+        },
+    )
+    source = find(tmp_path / "set", Columns(pairs=True))
+    assert source.names == (
+        *("00.tar/0.before.png", "00.tar/0.png"),
+        *("00.tar/deep/0.input_image.jpg", "00.tar/deep/0.after.jpg"),
+        "00.tar/1.jpg",
+        *("00.tar/3.source.jpg", "00.tar/3.jpg"),
+    )
+    assert source.before == (ALONE, 0, ALONE, 2, ALONE, ALONE, 5)
+    assert source.captions == ((), ("make it blue",), (), ("a red hat",), (), (), ())
+    read = list(contents(source).values())
+    assert read == [picture(0, kind="PNG"), picture(1, kind="PNG"), *map(picture, (3, 2, 4, 6, 8))]
+    assert source.problems == (
+        "00.tar: 1 pictures have the key of one before; left out",
+        "00.tar: 1 pairs lack what came after, the first 2",
+    )
+    assert find(tmp_path / "set").before is None
+    named = find(tmp_path / "set", Columns(pairs=True, before="source"))
+    assert [named.names[one] for one in named.before or () if one != ALONE] == ["00.tar/3.source.jpg"]
+
+
+def test_shards_without_pairs(tmp_path):
+    shard(tmp_path / "a.tar", {"0.jpg": picture(0), "0.txt": "a hat"})
+    with pytest.raises(
+        ValueError, match=r"^data.pairs: no picture of .*in shards by its name, 0007.source.jpg"
+    ):
+        find(tmp_path, Columns(pairs=True))
 
 
 def test_named_columns(tmp_path):

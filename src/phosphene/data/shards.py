@@ -1,9 +1,12 @@
 """WebDataset shards: pictures and what is said of them as members of tar files, read where they lie.
 
 Members of one shard whose names agree up to the first dot of the file name belong together: 0007.jpg,
-0007.txt, 0007.json, 0007.cls. A shard's headers are read once, for an index of (offset, size); a picture is
-then one read at its offset. So nothing is unpacked and any order is as good as another. Names of members
-are words, never paths. Of a damaged shard, whatever can be read is used.
+0007.txt, 0007.json, 0007.cls; and of pairs 0007.before.jpg (or another of the fields that name the picture
+before: 0007.source.jpg, 0007.input_image.jpg), which 0007.jpg or 0007.after.jpg was made from.
+
+A shard's headers are read once, for an index of (offset, size); a picture is then one read at its offset. So
+nothing is unpacked and any order is as good as another. Names of members are words, never paths. Of a damaged
+shard, whatever can be read is used.
 """
 
 import io
@@ -95,7 +98,15 @@ def shards(name: str, paths: Sequence[str], columns: Columns, problems: Sequence
         shard, offset, size = where[picture].tolist()
         return _bytes(Path(paths[shard]), offset, size)
 
-    return annotated(name, index.names, read, index.said, ignored=index.ignored, problems=index.problems)
+    return annotated(
+        name,
+        index.names,
+        read,
+        index.said,
+        ignored=index.ignored,
+        problems=index.problems,
+        pairs=columns.pairs,
+    )
 
 
 def _bytes(path: Path, offset: int, size: int) -> bytes:
@@ -123,6 +134,7 @@ class _Index:
 
     def read(self, number: int, path: Path, shard: str) -> None:
         pictures: dict[str, Member] = {}
+        befores: dict[str, Member] = {}
         said: dict[str, dict[str, Said]] = {}
         several = 0
         for member in members(path, shard, self.problems):
@@ -136,22 +148,36 @@ class _Index:
                     said.setdefault(key, {})[last[1:]] = one
             elif not SUFFIXES.fullmatch(last):
                 self.ignored[last if suffix else "no suffix"] += 1
-            elif key in pictures:
-                several += 1
             elif member.size > LARGEST:
                 self.problems.append(f"{shard}/{plain(member.name)}: {member.size:,} bytes, over {LARGEST:,}")
             else:
-                pictures[key] = member
+                first = suffix.rpartition(".")[0] in self.columns.befores
+                here = befores if first else pictures
+                several += key in here
+                here.setdefault(key, member)
         if several:
             self.problems.append(f"{shard}: {several} pictures have the key of one before; left out")
         if lost := said.keys() - pictures.keys():
             self.problems.append(f"{shard}: {len(lost)} keys have no picture, the first {plain(min(lost))}")
+        if lost := befores.keys() - pictures.keys():
+            self.problems.append(
+                f"{shard}: {len(lost)} pairs lack what came after, the first {plain(min(lost))}"
+            )
         for key, member in pictures.items():
-            self.names.append(f"{shard}/{plain(member.name)}")
-            self.places.extend((number, member.offset, member.size))
             mine = said.get(key, {})
             inside = (mine[suffix] for suffix in BESIDE if suffix in mine)
-            self.said.append(reduce(Said.before, inside, NOTHING))
+            told = reduce(Said.before, inside, NOTHING)
+            if (first := befores.get(key)) is not None:
+                told = told._replace(made_from=self.picture(number, shard, first, NOTHING))
+            self.picture(number, shard, member, told)
+
+    def picture(self, number: int, shard: str, member: Member, said: Said) -> str:
+        """Adds a picture; returns its name."""
+        name = f"{shard}/{plain(member.name)}"
+        self.names.append(name)
+        self.places.extend((number, member.offset, member.size))
+        self.said.append(said)
+        return name
 
     def _said(self, path: Path, shard: str, member: Member) -> Said | None:
         name = f"{shard}/{plain(member.name)}"

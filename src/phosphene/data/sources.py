@@ -44,7 +44,7 @@ def find(source: str | Path, columns: Columns = USUAL) -> Source:
         fields = ", ".join(columns.befores)
         raise ValueError(
             f"data.pairs: no picture of {source} says which other it was made from, in a field of "
-            f"metadata.jsonl: {fields}"
+            f"metadata.jsonl, or in shards by its name, 0007.{columns.befores[0]}.jpg: {fields}"
         )
     for setting, field, none in (
         ("text_column", columns.text, found.captions is None and not found.blank),
