@@ -13,6 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import phosphene
+from phosphene.diffusion.condition import Condition
 from phosphene.families.generator import Generator, load
 from phosphene.recipes.presets import RECIPES
 from phosphene.recipes.settings import changed
@@ -20,7 +21,7 @@ from phosphene.store import model
 from phosphene.training import checkpoint
 from phosphene.training.base import fitted
 from phosphene.training.options import adapt
-from phosphene.training.train import Outcome, Watcher, build, prepare_data, restore
+from phosphene.training.train import Outcome, Watcher, build, prepare_data, restore, start
 from phosphene.training.workers import Workers
 from tests.conftest import trained
 
@@ -224,3 +225,85 @@ def test_a_picture_says_its_adapters_and_is_made_again(base: Path, adapter: Path
     assert torch.equal(again.sample(like=png).values, made.values)
     with pytest.raises(ValueError, match=r"made with other adapters, .*:0\.5; load the model with those"):
         load(base).sample(like=png)
+
+
+def test_a_model_that_was_shown_nothing_learns_to_be_shown(base: Path, pictures: Path, tmp_path: Path):
+    """It begins as what it was, whatever it is shown: the further channels' weights are zero."""
+    recipe = fitted(RECIPES["flow"], {"base.model": str(base), "task.kind": "inpainting"})
+    recipe = changed(recipe, {"data.source": str(pictures), "training.images": 16, "training.batch": 8})
+    trainer = build(recipe, prepare_data(recipe, Watcher()), torch.device("cpu"), Workers())
+    own, network = load(base).model.network, trainer.network
+    x, noise = torch.randn(2, 1, 8, 8), torch.rand(2)
+    picture = torch.randn(2, 2, 8, 8)
+    shown = network(x, noise, Condition(picture=picture))
+    torch.testing.assert_close(shown, own(x, noise, Condition()), rtol=1e-4, atol=1e-7)
+    with torch.no_grad():
+        network.get_parameter("enter.weight")[:, 1:] += 0.1
+    assert not torch.allclose(network(x, noise, Condition(picture=picture)), shown, rtol=1e-3, atol=1e-6)
+
+
+def test_what_is_new_about_a_task_is_the_recipes(base: Path):
+    edit = RECIPES["edit"]
+    found = fitted(changed(edit, {"data.text": "none"}), {"base.model": str(base)})
+    assert (found.task.kind, found.data.pairs) == ("editing", True)
+    assert found.sampling == edit.sampling
+    assert found.diffusion == load(base).model.header.diffusion.model_copy(update={"drop": 0.05})
+    plain = fitted(RECIPES["fine-tune"], {"base.model": str(base)})
+    assert (plain.task.kind, plain.data.pairs) == ("none", False)
+
+
+@pytest.fixture(scope="module")
+def editor(base: Path, tmp_path_factory) -> Path:
+    """A run that began from the digits and learned pairs of them."""
+    root = tmp_path_factory.mktemp("editor")
+    (root / "pairs").mkdir()
+    rows = []
+    for i in range(24):
+        for role in ("before", "after"):
+            Image.new("L", (8, 8), 10 * i + 5).save(root / "pairs" / f"{i}-{role}.png")
+        rows.append({"file_name": f"{i}-after.png", "before": f"{i}-before.png", "instruction": "darker"})
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    (root / "pairs" / "metadata.jsonl").write_text(lines)
+    changes = {
+        "base.model": str(base),
+        "data.source": str(root / "pairs"),
+        "training.images": 16,
+        "training.batch": 8,
+        "training.measure_share": 0,
+    }
+    recipe = fitted(changed(RECIPES["edit"], {"data.text": "none"}), changes)
+    start(recipe, root / "editor", device="cpu")
+    return root
+
+
+def test_an_editing_model_goes_on_and_is_adapted(editor: Path, tmp_path: Path):
+    """With the recipes that know nothing of pairs: the model decides that there are."""
+    generator = load(editor / "editor")
+    assert generator.edits
+    network = cast(Any, generator.model.network)
+    assert network.config.in_channels == 3
+    assert network.get_parameter("enter.weight")[:, 1:].abs().max() > 0  # it is learned
+    adapted = learn(editor / "editor", editor / "pairs", tmp_path / "a")
+    assert adapted.finished
+    edited = load(editor / "editor", adapters={str(tmp_path / "a"): 1.0}).edit(Image.new("L", (8, 8), 9))
+    assert edited.values.shape == (1, 1, 8, 8)
+    for more in ({}, {"data.pairs": True}):
+        recipe = fitted(RECIPES["fine-tune"], {"base.model": str(editor / "editor"), **more})
+        assert recipe.task.kind == "editing"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "changes", "words"),
+    [
+        ("fine-tune", {"task.kind": "inpainting"}, "task.kind inpainting: the model decides, it is editing"),
+        ("fine-tune", {"data.pairs": False}, "data.pairs False, task.kind 'editing'"),
+    ],
+)
+def test_an_editing_model_shows_what_it_does(recipe: str, changes: dict[str, Any], words: str, editor: Path):
+    with pytest.raises(ValueError, match=f"^{re.escape(words)}"):
+        fitted(RECIPES[recipe], {"base.model": str(editor / "editor"), **changes})
+
+
+def test_a_change_of_low_rank_teaches_no_task(base: Path):
+    with pytest.raises(ValueError, match=r"^task.kind inpainting: .*; train --from learns all weights$"):
+        fitted(RECIPES["lora"], {"base.model": str(base), "task.kind": "inpainting"})

@@ -1,7 +1,9 @@
 """Training that begins from a model that exists: all of its weights go on, or a low-rank change is learned.
 
 The model decides what its network is, what it predicts, size, channels and classes of pictures, what it
-is shown of them and how it hears text; the recipe decides the rest.
+is shown of them and how it hears text; the recipe decides the rest. A model that is shown nothing may learn
+to be shown something (InstructPix2Pix, Brooks et al. 2023, section 3.2): its first layer takes more channels,
+whose weights begin at zero, so that it begins as what it was.
 """
 
 from collections.abc import Mapping
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from phosphene.families import place
 from phosphene.families.diffusion import Diffusion
@@ -22,13 +25,16 @@ from phosphene.recipes.settings import (
     BaseSettings,
     DiffusionSettings,
     Recipe,
+    TaskSettings,
     TransformerSettings,
     UNetSettings,
     changed,
 )
 from phosphene.store.model import Model
+from phosphene.tasks.sights import extra
 from phosphene.tasks.task import Task
 
+FIRST = "enter.weight"  # of every network, (out, in, height, width)
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 FREE = {"network.dropout", "diffusion.drop", "diffusion.density", "diffusion.density_mean"}
 FREE |= {"diffusion.density_std", "diffusion.weight", "diffusion.strata"}
@@ -60,12 +66,14 @@ def fitted(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
         raise ValueError(
             f"base.model {given}: pictures of {header.channels} channels; accepted are 1, 3 and 4"
         )
+    task = of_task(recipe, found, changes)
+    new = task != header.task
     resolved = str(Path(find_model(str(given))).resolve())
     sections = {
         "network": words(found.config, header.size),
-        "diffusion": header.diffusion,
-        "sampling": header.sampling,
-        "task": header.task,
+        "diffusion": trained(header.diffusion, recipe.diffusion) if new else header.diffusion,
+        "sampling": recipe.sampling if new else header.sampling,
+        "task": task,
         "base": recipe.base.model_copy(update={"model": resolved, "fingerprint": found.fingerprint}),
     }
     decided = {
@@ -73,6 +81,7 @@ def fitted(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
         "data.channels": MODES[header.channels],
         "data.classes": header.classes,
         "data.text": NONE if header.text is None else header.text.name,
+        "data.pairs": task.kind == "editing",
     }
     theirs = changed(recipe.model_copy(update=sections), decided)
     mine = {name: value for name, value in changes.items() if name not in ("base.model", "base.fingerprint")}
@@ -86,6 +95,41 @@ def fitted(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
         if before != after and not (name == "data.text" and header.text is not None):
             raise ValueError(f"{name} {after}: the model {given} decides, it is {before}; leave it out")
     return wanted
+
+
+def of_task(recipe: Recipe, found: Model, changes: Mapping[str, Any]) -> TaskSettings:
+    """What the model is to be shown: what it was, or what recipe and caller say where it was shown nothing.
+
+    Raises ValueError for another task than it has, and for a new one by a change of low rank.
+    """
+    own = found.header.task
+    of_it = {name: value for name, value in changes.items() if name.startswith("task.")}
+    if own.kind != "editing" and "data.pairs" in changes:  # with the task, as a recipe has both or neither
+        of_it["data.pairs"] = changes["data.pairs"]
+    wanted = changed(recipe, of_it).task
+    if wanted.kind in ("none", own.kind):
+        return own
+    if own.kind != "none":
+        raise ValueError(f"task.kind {wanted.kind}: the model decides, it is {own.kind}; leave it out")
+    if recipe.base.rank is not None:
+        raise ValueError(
+            f"task.kind {wanted.kind}: the model was shown no pictures, and a change of low rank cannot "
+            "teach it; train --from learns all weights"
+        )
+    return wanted
+
+
+def trained(own: DiffusionSettings, recipe: DiffusionSettings) -> DiffusionSettings:
+    """The model's settings, with those that are of training alone from the recipe."""
+    free = [name.removeprefix("diffusion.") for name in FREE if name.startswith("diffusion.")]
+    return own.model_copy(update={name: getattr(recipe, name) for name in free})
+
+
+def widened(weights: Mapping[str, Tensor], channels: int) -> dict[str, Tensor]:
+    """The weights of a network that takes so many channels: those of further ones are zero."""
+    first = weights[FIRST]
+    more = first.new_zeros(first.shape[0], channels - first.shape[1], *first.shape[2:])
+    return {**weights, FIRST: torch.cat([first, more], dim=1)}
 
 
 def words(config: Config, size: int) -> UNetSettings | TransformerSettings:
@@ -131,8 +175,9 @@ def family(recipe: Recipe, found: Model, task: Task) -> Diffusion:
         )
     with torch.random.fork_rng():
         torch.manual_seed(recipe.training.seed)
-        network = build(replace(config, dropout=recipe.network.dropout))
-        network.load_state_dict(found.network.state_dict())
+        channels = header.channels + extra(recipe.task, header.channels)
+        network = build(replace(config, in_channels=channels, dropout=recipe.network.dropout))
+        network.load_state_dict(widened(found.network.state_dict(), channels))
         if not recipe.data.augment:  # what is not heard has no gradient, which several workers would wait for
             for name, weight in network.named_parameters():
                 if name.startswith("embedding.augment."):

@@ -76,13 +76,14 @@ def captioned(
 ) -> Captioned | None:
     """The captions of a data set and their states, encoded now or taken from the cache; None without text.
 
-    Raises ValueError where no picture has a caption.
+    Raises ValueError where no picture has a caption, unless a model decided that there is text: what it is
+    shown then is of no words.
     """
     reads = encoder(recipe, device)
     if reads is None:
         return None
     found = captions.collect(data.captions or ())
-    if not found.texts:
+    if not found.texts and recipe.base.model is None:
         raise ValueError(
             f"data.text {recipe.data.text}: no picture of {recipe.data.source} has a caption (.txt beside "
             "it, or text in metadata.jsonl); leave it out"
@@ -95,7 +96,9 @@ def captioned(
 
 
 def of_cut(found: Captioned | None, recipe: Recipe) -> tuple[str, ...]:
-    """What is to be said of captions whose ends are not learned."""
+    """What is to be said of captions that are missing, or whose ends are not learned."""
+    if found is not None and not found.captions.texts:
+        return ("no picture has a caption: they are learned as what is made when nothing is asked for",)
     if found is None or not found.cut:
         return ()
     words = (
