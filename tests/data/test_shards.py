@@ -287,6 +287,7 @@ def test_names_of_shards(tmp_path, monkeypatch):
     assert there(pattern)
     assert there("set")
     assert everywhere(pattern) == f"{tmp_path}/set/{{0..1}}.tar"
+    assert (short("set/train"), short("set/train/0.tar")) == ("set", "0")
     assert (short(pattern), short("set/0.tar"), short("set"), short("digits")) == (
         "set",
         "0",

@@ -55,6 +55,18 @@ def test_every_knob_of_a_question(asked: Generator, knob: str, values: list[Any]
     assert not torch.equal(made.values[0], made.values[1])
 
 
+@pytest.mark.parametrize(
+    ("knob", "values"), [("strength", [0.3, None, 1.0]), ("prompt", [SHORT, LONG]), ("seed", [1, 2])]
+)
+def test_each_cell_is_what_editing_gives(asked: Generator, knob: str, values: list[Any]):
+    image = Image.new("L", (8, 8), 60)
+    fixed: dict[str, Any] = {"guidance": 2.0, "steps": 4} | ({} if knob == "prompt" else {"prompt": SHORT})
+    made = asked.grid((knob, values), image=image, **fixed)
+    for i, value in enumerate(values):
+        assert torch.equal(made.values[i : i + 1], asked.edit(image, **fixed, **{knob: value}).values)
+    assert not torch.equal(made.values[0], made.values[1])
+
+
 def test_knobs_of_the_model_that_is_asked(asked: Generator, folder: Path):
     made = asked.grid(("ema", [None, 0.05]), ("run", [None, str(folder)]), prompt=SHORT)
     long, short = asked.sample(1, prompt=SHORT), load(folder, "cpu", 0.05, "fp32").sample(1, prompt=SHORT)
@@ -105,6 +117,9 @@ def test_a_sheet_is_written_with_what_was_asked(asked: Generator, tmp_path: Path
         ({"x": ("seed", [1]), "y": ("steps", [1]), "prompt": "{a,b} {c,d}"}, "axes: 4; a sheet has 3 at"),
         ({"x": ("steps", [2, 0])}, "steps 0: give 1 or more"),
         ({"x": ("seed", [1]), "trajectory": True}, "trajectory: a sheet of cells keeps none"),
+        ({"x": ("strength", [0.5])}, "strength: give image too"),
+        ({"x": ("seed", [1]), "image_guidance": 2.0}, "image_guidance: give image too"),
+        ({"x": ("best_of", [2]), "image": "a.png"}, "best_of: a picture that is changed has none"),
     ],
 )
 def test_sheets_that_cannot_be(asked: Generator, options: dict[str, Any], words: str):
@@ -177,5 +192,14 @@ def test_the_command_line_makes_the_same(asked: Generator, folder: Path, tmp_pat
     said = cli("interpolate", folder, "-n", "3", "--seeds", "0,4", *common, "--out", way)
     assert said.code == 0, said.err
     assert len(list(way.iterdir())) == 5
+    Image.new("L", (12, 8), 60).save(tmp_path / "given.png")
+    given = ["--image", tmp_path / "given.png", *common]
+    said = cli("grid", folder, "--x", "strength=0.3,0.6", *given, "--out", tmp_path / "changed")
+    assert said.code == 0, said.err
+    said = cli("edit", folder, "--strength", "0.6", *given, "--out", tmp_path / "edited")
+    assert said.code == 0, said.err
+    assert "12x8 pixels; its middle square is taken at 8x8, the model's size" in said.out
+    changed, edited = (tmp_path / name for name in ("changed/x1.png", "edited/seed0-000000.png"))
+    assert changed.read_bytes() == edited.read_bytes()
     wrong = cli("grid", folder, "--x", "steps=few")
     assert (wrong.code, wrong.err.strip()) == (2, "phosphene: axis steps: 'few' is not a whole number")

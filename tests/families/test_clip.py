@@ -19,7 +19,7 @@ from phosphene.families.generator import load as load_generator
 from phosphene.networks.build import build
 from phosphene.networks.clip import ClipConfig, ClipNetwork
 from phosphene.networks.unet import UNetConfig
-from phosphene.pictures.pixels import from_pillow, to_values
+from phosphene.pictures.pixels import from_pillow, to_bytes, to_values
 from phosphene.recipes.settings import DiffusionSettings, SamplingSettings
 from phosphene.store import model
 from phosphene.store.clip import ClipHeader
@@ -142,7 +142,7 @@ def test_the_best_of_several_is_kept_and_can_be_made_again(place: Path, tmp_path
         3, seed=5, first=2, prompt=["red", "blue", "red"], best_of=4, ranker=clip, scorer=scorer
     )
     everything = asked.sample(12, seed=5, first=8)
-    means = everything.values.mean((2, 3)).reshape(3, 4, 3)
+    means = to_values(to_bytes(everything.values)).mean((2, 3)).reshape(3, 4, 3)  # as files have them
     for i, colour in enumerate((0, 2, 0)):
         best = int(means[i, :, colour].argmax())
         said = made.settings[i]
@@ -321,6 +321,19 @@ def test_transformers_own_logits(kind: str, tmp_path: Path):
         clip.embed_texts(["red " * 20])
     with pytest.raises(ValueError, match="of transformers, of one set of weights"):
         load(tmp_path, "cpu", 0.1)
+
+
+def test_candidates_and_a_clip_in_a_sheet(own: Path, place: Path):
+    asked, ranked = load_generator(place, "cpu"), {"prompt": RED, "ranker": str(own)}
+    made = asked.grid(("best_of", [2, 3]), ("seed", [1, 2]), **ranked)
+    for i, (seed, several) in enumerate([(1, 2), (1, 3), (2, 2), (2, 3)]):
+        alone = asked.sample(1, seed=seed, best_of=several, **ranked)
+        assert torch.equal(made.values[i : i + 1], alone.values)
+    led = asked.grid(("clip_strength", [0.0, 50.0]), prompt=RED, clip=str(own))
+    for i, strength in enumerate((0.0, 50.0)):
+        alone = asked.sample(1, prompt=RED, clip=own, clip_strength=strength)
+        assert torch.equal(led.values[i : i + 1], alone.values)
+    assert not torch.equal(led.values[0], led.values[1])
 
 
 def test_the_commands(own: Path, place: Path, folder: Path, cli, tmp_path: Path):

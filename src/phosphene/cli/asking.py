@@ -131,7 +131,10 @@ class Asking:
             pictures = question(cast("Options", {**how, "watch": watch}))
         written = pictures.save(self.said["out"] or fresh_folder(asked, pictures))
         show.written(written)
-        if "best_of" in pictures.settings[0]:
+        if (
+            len({said.get("best_of") for said in pictures.settings}) == 1
+            and "best_of" in pictures.settings[0]
+        ):
             show.ranked(pictures, written[0].parent)
 
 

@@ -1,12 +1,17 @@
 """`phosphene grid` and `phosphene interpolate`: what a setting, a word, a seed does to a picture."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from phosphene.cli.asking import RUN, Asking, asking
 
-AXIS = "KNOB=VALUE,VALUE,...: any knob of sample, or run, ema, precision, adapter."
+if TYPE_CHECKING:
+    from phosphene.families.options import Options
+    from phosphene.families.sampled import Sampled
+
+AXIS = "KNOB=VALUE,VALUE,...: any knob of sample or edit, or run, ema, precision, adapter."
 
 
 @asking
@@ -23,24 +28,63 @@ def grid(
     negative: Annotated[
         str | None, typer.Option(help="What guidance leads away from, in words.", show_default=False)
     ] = None,
+    image: Annotated[
+        Path | None, typer.Option(help="Change this picture in every cell, as edit does.", show_default=False)
+    ] = None,
+    strength: Annotated[
+        float | None, typer.Option(help="Share of noise laid on --image.", show_default="0.5")
+    ] = None,
+    image_guidance: Annotated[
+        float | None, typer.Option(help="How much of --image stays.", show_default="the recipe's")
+    ] = None,
+    clip: Annotated[
+        str | None, typer.Option(help="A CLIP that leads towards the prompt.", show_default=False)
+    ] = None,
+    clip_strength: Annotated[
+        float | None, typer.Option(help="How strongly --clip leads.", show_default="100")
+    ] = None,
+    best_of: Annotated[
+        int | None, typer.Option(help="Candidates a cell; --ranker keeps one.", show_default=False)
+    ] = None,
+    ranker: Annotated[
+        str | None, typer.Option(help="A CLIP that ranks by the prompt.", show_default=False)
+    ] = None,
+    scorer: Annotated[
+        str | None, typer.Option(help="Another CLIP that scores what was kept.", show_default=False)
+    ] = None,
     *,
     asked: Asking,
 ) -> None:
     """Make a labelled sheet: a picture for each combination of the values of up to three settings.
 
-    Each cell is the very picture that sample gives with its settings. Alternatives in a prompt are axes too:
-    they show what a word changes under one seed.
+    Each cell is the very picture that sample (or edit, with --image) gives with its settings. Alternatives in
+    a prompt are axes too: they show what a word changes under one seed.
     """
     from phosphene.families.axes import parse
 
     axes = {name: parse(text) for name, text in (("x", x), ("y", y), ("z", z)) if text is not None}
     model = asked.load(run)
     pairs = {name: (axis.knob, axis.values) for name, axis in axes.items()}
-    asked.make(
-        model,
-        1,
-        lambda how: model.grid(**pairs, prompt=prompt, label=label, negative=negative, **how),
-    )
+
+    def cells(how: "Options") -> "Sampled":
+        if image_guidance is not None:
+            how["image_guidance"] = image_guidance
+        return model.grid(
+            **pairs,
+            prompt=prompt,
+            label=label,
+            negative=negative,
+            image=image,
+            strength=strength,
+            clip=clip,
+            clip_strength=clip_strength,
+            best_of=best_of,
+            ranker=ranker,
+            scorer=scorer,
+            **how,
+        )
+
+    asked.make(model, 1, cells)
 
 
 @asking

@@ -31,6 +31,16 @@ Method = Annotated[
 ]
 
 
+def say_what_is_cut(image: Path, size: int) -> None:
+    """That a picture is not asked about as it is."""
+    from phosphene.families.opened import opened
+
+    width, height = opened("image", image).size
+    if (width, height) != (size, size):
+        square = "it" if width == height else "its middle square"
+        print(f"{image}: {width}x{height} pixels; {square} is taken at {size}x{size}, the model's size")
+
+
 @asking
 def inpaint(
     run: Annotated[str, RUN],
@@ -44,8 +54,12 @@ def inpaint(
     *,
     asked: Asking,
 ) -> None:
-    """Make a part of a picture anew; outside the mask it stays what it was, exactly."""
+    """Make a part of a picture anew; outside the mask it stays what it was, exactly.
+
+    The picture is its middle square at the model's size.
+    """
     model = asked.load(run)
+    say_what_is_cut(image, model.size)
     asked.make(
         model,
         n,
@@ -129,8 +143,12 @@ def restore(
     *,
     asked: Asking,
 ) -> None:
-    """Colour a grey picture, sharpen a blurred one, clean a noisy one."""
+    """Colour a grey picture, sharpen a blurred one, clean a noisy one.
+
+    The picture is its middle square at the model's size.
+    """
     model = asked.load(run)
+    say_what_is_cut(image, model.size)
     asked.make(
         model,
         n,
@@ -171,8 +189,12 @@ def edit(
     *,
     asked: Asking,
 ) -> None:
-    """Change a picture: by an instruction, or towards a description."""
+    """Change a picture: by an instruction, or towards a description.
+
+    The picture is its middle square at the model's size.
+    """
     model = asked.load(run)
+    say_what_is_cut(image, model.size)
 
     def edited(how: "Options") -> "Sampled":
         how["image_guidance"] = in_turn(image_guidance, n)

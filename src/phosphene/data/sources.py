@@ -28,6 +28,7 @@ from phosphene.data.annotations import (
 from phosphene.data.source import ALONE, Source, annotated, natural
 from phosphene.pictures.opening import SUFFIXES, measure
 
+SIDE = "train"  # of a set that was made
 OTHERS = re.compile(r"\.(txt|caption|cls|jsonl?|csv|tsv|md|xml|ya?ml|toml|html|py|ini|db|log)")
 
 
@@ -91,7 +92,9 @@ def short(source: str) -> str:
     if source.startswith(hub.PREFIX):
         return Path(source.removeprefix(hub.PREFIX).split(":")[0]).name
     path = Path(source).resolve()
-    return path.parent.name if "{" in path.name else path.name.removesuffix(".tar")
+    if "{" in path.name or (path.name == SIDE and path.parent.name):
+        return path.parent.name
+    return path.name.removesuffix(".tar")
 
 
 def _folder(root: Path, columns: Columns) -> Source:

@@ -48,8 +48,21 @@ ASKED: Mapping[str, Callable[[str], Any]] = {
     "interval": pair,
     "weaker": length_or_place,
     "threshold": str,
+    "clip": str,
+    "clip_strength": float,
+    "best_of": int,
+    "ranker": str,
+    "scorer": str,
+    "strength": float,
+    "image_guidance": float,
 }
 """Knobs of a question, and how each is read."""
+
+BY_CLIP = ("clip", "clip_strength", "best_of", "ranker", "scorer")
+"""Those of pictures made from nothing."""
+
+OF_PICTURE = ("strength", "image_guidance")
+"""Those of a picture that is changed."""
 
 LOADED: Mapping[str, Callable[[str], Any]] = {"run": str, "ema": float, "precision": str, "adapter": str}
 """Knobs of the model that is asked."""

@@ -3,7 +3,7 @@
 A cell is asked for alone, as `sample(1, ...)` would be, so that not a bit of it depends on its neighbours.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from phosphene.families.axes import LOADED, MOST, Axis, Caption
+from phosphene.families.axes import BY_CLIP, LOADED, MOST, OF_PICTURE, Axis, Caption
 from phosphene.families.options import Options, Watch
 from phosphene.families.sampled import Sampled
 from phosphene.pictures.embedded import write_png
@@ -23,7 +23,7 @@ LINES = 4  # of a title
 
 
 Ask = Callable[..., Sampled]
-"""`sample` of a model."""
+"""`sample` of a model, or `edit` of a picture."""
 
 Load = Callable[[Mapping[str, Any]], Ask]
 """Finds the model of a cell, by the knobs of `axes.LOADED` that are not its usual ones."""
@@ -88,7 +88,7 @@ def grid(
     axes = (*axes, *(caption.axes if caption else ()))
     check(axes, prompt, fixed, how)
     watch, cells = how.get("watch"), list(product(*(axis.values for axis in reversed(axes))))
-    common = {**how, **fixed, "batch": 1}
+    common = {**how, **fixed}
     models: dict[tuple[tuple[str, Any], ...], Ask] = {}
     made: list[Sampled] = []
     for number, values in enumerate(cells):
@@ -101,7 +101,9 @@ def grid(
         if place not in models:
             models[place] = load(loading)
         asked["watch"] = None if watch is None else _part(watch, number, len(cells))
-        made.append(models[place](1, **{name: value for name, value in asked.items() if name not in LOADED}))
+        made.append(
+            models[place](n=1, **{name: value for name, value in asked.items() if name not in LOADED})
+        )
         if made[-1].values.shape != made[0].values.shape:
             shapes = ["x".join(map(str, one.values.shape[1:])) for one in (made[0], made[-1])]
             raise ValueError(
@@ -112,6 +114,14 @@ def grid(
     heading = ", ".join(str(value) if name == "prompt" else f"{name} {value}" for name, value in told)
     values, evaluations = torch.cat([one.values for one in made]), sum(one.evaluations for one in made)
     return Cells(values, settings, evaluations, axes=tuple(axes), heading=heading)
+
+
+def refuse_knobs(named: Collection[str], shown: bool) -> None:
+    """Raises ValueError for knobs of a picture where none is shown, and for those of a CLIP where one is."""
+    for knob in BY_CLIP if shown else OF_PICTURE:
+        if knob in named:
+            other = "a picture that is changed has none; leave one out" if shown else "give image too"
+            raise ValueError(f"{knob}: {other}")
 
 
 def check(axes: Sequence[Axis], prompt: str | None, fixed: Mapping[str, Any], how: Options) -> None:

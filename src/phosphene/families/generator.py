@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -12,7 +13,7 @@ from phosphene.families.around import PLAIN, Around
 from phosphene.families.asked import Asked
 from phosphene.families.axes import Axis
 from phosphene.families.between import Strip, interpolate
-from phosphene.families.cells import Cells, grid
+from phosphene.families.cells import Ask, Cells, grid, refuse_knobs
 from phosphene.families.clip import Clip
 from phosphene.families.editing import editing
 from phosphene.families.further import larger
@@ -254,20 +255,36 @@ class Generator(Ready):
         prompt: str | None = None,
         label: Label | None = None,
         negative: str | None = None,
+        image: Given | None = None,
+        strength: float | None = None,
+        clip: Path | str | None = None,
+        clip_strength: float | None = None,
+        best_of: int | None = None,
+        ranker: Path | str | None = None,
+        scorer: Path | str | None = None,
         **how: Unpack[Options],
     ) -> Cells:
         """A picture for each combination of the values of one to three knobs, as a labelled sheet.
 
         x, y, z: a knob of `sample`, or run, ema, precision or adapter, and its values, ("steps", [5, 10]).
         prompt: may hold alternatives, "a {red,blue} circle": each pair of braces is a further axis, so that
-        a caption is changed under one seed. label, negative, how: what all cells share.
-        Each cell is the very picture of `sample(1, ...)` with its settings.
+        a caption is changed under one seed. image: what each cell is made from, as `edit` does; strength and
+        image_guidance are knobs then, those of a CLIP are not. All others: what cells share.
+        Each cell is the very picture of `sample(1, ...)`, or `edit(image, ...)`, with its settings.
 
-        Raises ValueError as `sample` does, and for a knob that does not exist.
+        Raises ValueError as these do, and for a knob that does not exist.
         """
         axes = [Axis(axis[0], tuple(axis[1])) for axis in (x, y, z) if axis is not None]
-        fixed = {"label": label, "negative": negative}
-        return grid(lambda loading: self._with(loading).sample, axes, prompt, fixed, given(how))
+        fixed = {"label": label, "negative": negative, "strength": strength, "clip": clip, "ranker": ranker}
+        fixed |= {"clip_strength": clip_strength, "best_of": best_of, "scorer": scorer}
+        fixed = {name: value for name, value in fixed.items() if value is not None}
+        refuse_knobs({axis.knob for axis in axes} | fixed.keys() | given(how).keys(), image is not None)
+
+        def ask(loading: Mapping[str, Any]) -> Ask:
+            model = self._with(loading)
+            return model.sample if image is None else partial(model.edit, image)
+
+        return grid(ask, axes, prompt, fixed, given(how))
 
     def _with(self, loading: Mapping[str, Any]) -> "Generator":
         """Another model, average, precision or adapter on the same device."""

@@ -154,7 +154,9 @@ def measured(what: str, channels: int, size: int, strength: float | None) -> tup
     if what == "colouring":
         refuse_given("strength", strength, "deblurring and denoising")
         if channels != 3:
-            raise ValueError("what 'colouring': this model's pictures have no colours")
+            raise ValueError(
+                f"what 'colouring': it is of pictures in RGB, this model's have {channels} channels"
+            )
         return grey(size, size), 0.0
     if what == "deblurring":
         width = 1.0 if strength is None else strength

@@ -18,6 +18,7 @@ from jaxtyping import Float32
 
 from phosphene.families.clip import Clip, opened
 from phosphene.families.sampled import Sampled
+from phosphene.pictures.pixels import to_bytes, to_values
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,10 @@ class Ranking:
     def kept(self, made: Sampled, texts: Sequence[str | None]) -> Sampled:
         """The best candidate of each picture. texts: what each picture was asked to show."""
         said, count = self.each(texts), len(texts)
-        ranks = self.ranker.score(made.values, said).reshape(count, self.best_of)
+        filed = to_values(to_bytes(made.values))  # as whoever opens the files sees them
+        ranks = self.ranker.score(filed, said).reshape(count, self.best_of)
         chosen = ranks.argmax(1) + np.arange(count) * self.best_of
-        scores = None if self.scorer is None else self.scorer.score(made.values, said)
+        scores = None if self.scorer is None else self.scorer.score(filed, said)
         told = [self.told(i, int(number), ranks, scores) for i, number in enumerate(chosen)]
         settings = tuple({**made.settings[number], **more} for number, more in zip(chosen, told, strict=True))
         rows = torch.from_numpy(chosen)
