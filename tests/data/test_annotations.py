@@ -97,6 +97,18 @@ def test_named_columns(tmp_path):
         find(tmp_path, Columns(label="sort"))
 
 
+@pytest.mark.parametrize("suffix", ["jsonl", "csv"])
+def test_a_named_column_names_the_pictures(tmp_path, suffix):
+    draw(tmp_path, "a.png", "b.png")
+    lines = {"jsonl": '{"picture": "a.png", "text": "one"}', "csv": "picture,text\na.png,one"}
+    write(tmp_path / f"metadata.{suffix}", lines[suffix])
+    assert captions(tmp_path, Columns(image="picture")) == {"a.png": ("one",), "b.png": ()}
+    with pytest.raises(ValueError, match=r"line 1: (no column file_name|file_name None is not the name)"):
+        find(tmp_path)
+    with pytest.raises(ValueError, match=r"line 1: (no column path|path None is not the name)"):
+        find(tmp_path, Columns(image="path"))
+
+
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 
 

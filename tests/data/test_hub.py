@@ -169,5 +169,27 @@ def test_pairs_as_instruct_pix2pix_has_them(tmp_path):
     assert source.before == (3, 4, 5, -1, -1, -1)
     assert source.captions == (("make it red",), ("remove it",), ("add one",), (), (), ())
     assert prepare(source, 16).learned.tolist() == [0, 1, 2]
-    with pytest.raises(ValueError, match="there are several of them"):
+    with pytest.raises(ValueError, match=r"there are several of them .*; data.image_column says which$"):
         find(f"hub:{tmp_path}/set")
+
+
+def test_of_several_columns_of_pictures_one_is_named(tmp_path):
+    """As MagicBrush has them: the picture before, a mask, the picture after."""
+    image = datasets.Image()
+    names = ("source_img", "mask_img", "target_img")
+    columns = {
+        name: [{"bytes": picture(3 * number + i), "path": None} for number in range(2)]
+        for i, name in enumerate(names)
+    }
+    features = dict.fromkeys(names, image) | {"instruction": datasets.Value("string")}
+    table = datasets.Dataset.from_dict(columns | {"instruction": ["one", "two"]}, datasets.Features(features))
+    table.save_to_disk(tmp_path / "set")
+    named = Columns(pairs=True, before="source_img", image="target_img")
+    source = find(f"hub:{tmp_path}/set", named)
+    assert [source.read(number) for number in range(4)] == [picture(number) for number in (2, 5, 0, 3)]
+    assert (source.before, source.captions) == ((2, 3, -1, -1), (("one",), ("two",), (), ()))
+    assert find(f"hub:{tmp_path}/set", Columns(image="mask_img")).read(1) == picture(4)
+    with pytest.raises(
+        ValueError, match=r"^data.image_column 'other': no pictures of .*; there are source_img,"
+    ):
+        find(f"hub:{tmp_path}/set", Columns(image="other"))

@@ -37,6 +37,7 @@ PRESENT = {
     "training.measure_pictures": st.integers(20, 4096),
     "data.text_column": WORDS,
     "data.label_column": WORDS,
+    "data.image_column": WORDS,
     "data.before_column": WORDS,
     "data.classes": st.lists(WORDS, max_size=4),
     "base.model": WORDS,

@@ -35,12 +35,14 @@ class Columns(NamedTuple):
     """The fields that hold captions and classes; None: the usual ones.
 
     pairs: whether pictures are told that others were made from, and before: the field that names those.
+    image: the field that names the pictures themselves.
     """
 
     text: str | None = None
     label: str | None = None
     pairs: bool = False
     before: str | None = None
+    image: str | None = None
 
     @property
     def captions(self) -> tuple[str, ...]:
@@ -59,6 +61,8 @@ class Columns(NamedTuple):
     @property
     def names(self) -> tuple[str, ...]:
         """The fields that may name the picture itself."""
+        if self.image is not None:
+            return (self.image,)
         return AFTER if self.pairs else AFTER[:1]
 
 
@@ -199,7 +203,9 @@ def _csv(name: str, text: str, columns: Columns) -> Iterator[tuple[int, dict[str
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
         if not {*columns.names} & {*(reader.fieldnames or ())}:
-            raise ValueError(f"{name} line 1: no column file_name, expected file_name and text or label")
+            raise ValueError(
+                f"{name} line 1: no column {columns.names[0]}, expected {columns.names[0]} and text or label"
+            )
         for entry in reader:
             if None in entry:
                 raise ValueError(f"{name} line {reader.line_num}: more fields than columns")
@@ -221,13 +227,15 @@ def _parquet(name: str, content: bytes, columns: Columns) -> Iterator[tuple[int,
         reason = " ".join(str(error).split())
         raise ValueError(f"{name} line 1: not Parquet ({reason:.80})") from error
     if not {*columns.names} & {*table.column_names}:
-        raise ValueError(f"{name} line 1: no column file_name, expected file_name and text or label")
+        raise ValueError(
+            f"{name} line 1: no column {columns.names[0]}, expected {columns.names[0]} and text or label"
+        )
     yield from enumerate(table.to_pylist(), 1)
 
 
 def _row(name: str, line: int, entry: dict[str, object], columns: Columns) -> Row:
     where = f"{name} line {line}"
-    picture = _picture(name, line, entry, _first(entry, columns.names) or "file_name")
+    picture = _picture(name, line, entry, _first(entry, columns.names) or columns.names[0])
     before = _first(entry, columns.befores)
     made_from = None if before is None else _picture(name, line, entry, before)
     return Row(picture, said(where, entry, columns)._replace(made_from=made_from))

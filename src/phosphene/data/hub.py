@@ -27,8 +27,8 @@ SPLIT = "train"
 def hub(source: str, columns: Columns) -> Source:
     """The pictures of a data set, their captions and classes.
 
-    Pictures: the column of that feature; where pairs are asked for, the other one beside `input_image` (or
-    another of its names), which holds those that they were made from. Captions: the column that is named, or
+    Pictures: the column of that feature, or the one that is named; where pairs are asked for, the other one
+    beside `input_image` (or another of its names), which holds those that they were made from. Captions: the column that is named, or
     the first of `text`, `caption`, ... that is there. Classes: the column that is named, or one of that
     feature, or `label`.
     Raises ValueError for what is not there, is not plain data, or does not say which column is meant.
@@ -48,7 +48,7 @@ def hub(source: str, columns: Columns) -> Source:
     features: Mapping[str, Any] = table.features
     images = [key for key, kind in features.items() if isinstance(kind, datasets.Image)]
     before = next((key for key in columns.befores if key in images), None)
-    image = _image(source, [key for key in images if key != before])
+    image = _image(source, columns.image, [key for key in images if key != before])
     classes = {key: kind for key, kind in features.items() if isinstance(kind, datasets.ClassLabel)}
     for column in filter(None, (image, before)):
         table = table.cast_column(column, datasets.Image(decode=False))
@@ -101,12 +101,21 @@ def _loaded(name: str, config: str | None, split: str) -> "Dataset":
     return found[split]
 
 
-def _image(source: str, columns: list[str]) -> str:
+def _image(source: str, wanted: str | None, columns: list[str]) -> str:
+    if wanted is not None:
+        if wanted not in columns:
+            there = ", ".join(columns) or "none"
+            raise ValueError(f"data.image_column {wanted!r}: no pictures of {source}; there are {there}")
+        return wanted
     if len(columns) == 1:
         return columns[0]
     if "image" in columns:
         return "image"
-    there = f"several of them ({', '.join(columns)}) and none called image" if columns else "none"
+    there = (
+        f"several of them ({', '.join(columns)}) and none called image; data.image_column says which"
+        if columns
+        else "none"
+    )
     raise ValueError(f"{source}: of the columns, one must hold pictures; there are {there}")
 
 

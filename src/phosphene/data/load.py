@@ -20,7 +20,13 @@ LOOKED_AT = 256  # pictures of a streamed set, before training begins
 
 def columns(settings: DataSettings) -> Columns:
     """The fields that hold captions and classes, as the recipe names them."""
-    return Columns(settings.text_column, settings.label_column, settings.pairs, settings.before_column)
+    return Columns(
+        settings.text_column,
+        settings.label_column,
+        settings.pairs,
+        settings.before_column,
+        settings.image_column,
+    )
 
 
 def load(settings: DataSettings, on_progress: Progress | None = None) -> Dataset:

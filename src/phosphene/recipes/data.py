@@ -20,8 +20,8 @@ class DataSettings(Settings):
     the hub's cache; none; or auto, which a run replaces by its choice.
 
     stream: decode pictures while training, each time anew, instead of all of them once before it.
-    text_column, label_column: the fields of metadata or columns of the hub that hold captions and classes;
-    the usual ones if None.
+    text_column, label_column, image_column: the fields of metadata or columns of the hub that hold captions,
+    classes, and pictures or their names; the usual ones if None.
     classes: those that labels are of, in this order, as a model that training begins from knows them; none
     are those that are found.
 
@@ -40,6 +40,7 @@ class DataSettings(Settings):
     stream: bool = False
     text_column: str | None = None
     label_column: str | None = None
+    image_column: str | None = None
     classes: tuple[str, ...] | None = None
     pairs: bool = False
     before_column: str | None = None
