@@ -17,10 +17,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import phosphene
 from bench.planned import PLANNED, Extent, Planned
+from phosphene import files
 from phosphene.families.device import use_threads
 from phosphene.store import shipped
+from phosphene.store.model import WEIGHTS
 from phosphene.store.shipped import About, Score
 from phosphene.training.folder import RunFolder
 
@@ -49,18 +50,19 @@ def train(planned: Planned, data: Path, extent: Extent) -> RunFolder:
     if run.recipe.is_file():
         command("train", "--resume", run.root, *how)
     else:
+        how += [] if planned.begins is None else ["--from", RUNS / planned.begins]
         command("train", data / "train", "--out", run.root, "--recipe", MODELS / f"{planned.name}.toml", *how)
     return run
 
 
 def scores(planned: Planned, run: RunFolder, data: Path, extent: Extent) -> list[Score]:
     """As they are measured, or were of these very weights, of as many."""
-    generator, kept = phosphene.load(run.root, extent.device), run.root / "scores.json"
-    known: dict[str, object] = {"model": generator.model.fingerprint, "count": extent.count}
+    kept = run.root / "scores.json"
+    known: dict[str, object] = {"model": files.sha256(run.model / WEIGHTS), "count": extent.count}
     known |= {"candidates": extent.candidates, "ranker": extent.ranker and str(extent.ranker)}
     if kept.is_file() and (found := json.loads(kept.read_text()))["of"] == known:
         return [Score.model_validate(one) for one in found["scores"]]
-    found = list(planned.scores(generator, data, extent))
+    found = list(planned.scores(run.root, data, extent))
     told = {"of": known, "scores": [one.model_dump(exclude_none=True) for one in found]}
     kept.write_text(json.dumps(told, indent=1) + "\n")
     return found
@@ -74,8 +76,10 @@ def ship(planned: Planned, run: RunFolder, found: list[Score]) -> None:
         measured=planned.measured,
         scores=tuple(found),
     )
-    # Where the pictures were in the checkout, wherever that was.
-    recipe = run.recipe.read_text().replace(f'"{DATA.resolve()}/', f'"{DATA}/')
+    # Where pictures and models were in the checkout, wherever that was.
+    recipe = run.recipe.read_text()
+    for folder in (DATA, RUNS):
+        recipe = recipe.replace(f'"{folder.resolve()}/', f'"{folder}/')
     shipped.ship(run.model, MODELS / planned.name, recipe, told)
     print(f"shipped in {MODELS / planned.name}", flush=True)
 

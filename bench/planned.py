@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.quality import clip as of_clip
 from bench.quality import editing, inpainting, text, upscaling
 from bench.quality.restored import MEANT, Distribution
 from phosphene.families import clip
-from phosphene.families.generator import Generator
-from phosphene.measures.interval import Interval
+from phosphene.families.generator import load
+from phosphene.measures.interval import Interval, share
 from phosphene.store.shipped import Score
 
 
@@ -27,13 +28,14 @@ class Extent:
     ranker: Path | None = None
 
 
-Scores = Callable[[Generator, Path, Extent], Iterator[Score]]
+Scores = Callable[[Path, Path, Extent], Iterator[Score]]
+"""Of a run's folder and the folder of the set that it learned of."""
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A model to ship. data: the set that it learns of, `count` pictures, or triples where it edits. scores:
-    of a generator and the set's folder."""
+    """A model to ship. data: the set that it learns of, `count` pictures, or triples where it edits. begins:
+    the model that it begins from, one of those planned."""
 
     name: str
     data: str
@@ -44,6 +46,7 @@ class Planned:
     measured: str
     scores: Scores
     edits: bool = False
+    begins: str | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,8 @@ class Aim:
 def heard(*aims: Aim) -> Scores:
     """Of text to image."""
 
-    def scores(generator: Generator, data: Path, extent: Extent) -> Iterator[Score]:
+    def scores(run: Path, data: Path, extent: Extent) -> Iterator[Score]:
+        generator = load(run, extent.device)
         ranker, kinds = extent.ranker and clip.load(extent.ranker, extent.device), {}
         for one in text.measure(generator, data, extent.count, 1, extent.candidates, ranker):
             kinds[one.kind] = one
@@ -81,10 +85,10 @@ def heard(*aims: Aim) -> Scores:
 MOST = 200  # pictures that are restored; as many others are compared with
 
 
-def enlarged(generator: Generator, data: Path, extent: Extent) -> Iterator[Score]:
+def enlarged(run: Path, data: Path, extent: Extent) -> Iterator[Score]:
     """Of super-resolution, beside bicubic enlargement."""
     count, ways = min(extent.count, MOST), {}
-    for way in upscaling.measure(generator, data / "held-out", count, 4):
+    for way in upscaling.measure(load(run, extent.device), data / "held-out", count, 4):
         ways[way.name] = way
         print(f"{way.name}: {way.psnr:.2f} dB, KID {way.distribution.cells}", flush=True)
     ours, mean, bicubic = (ways[name] for name in (upscaling.TRAINED, upscaling.MEAN, upscaling.BICUBIC))
@@ -95,10 +99,10 @@ def enlarged(generator: Generator, data: Path, extent: Extent) -> Iterator[Score
         yield paired(f"KID x 1000{name}, to the originals", one.distribution, count)
 
 
-def made_whole(generator: Generator, data: Path, extent: Extent) -> Iterator[Score]:
+def made_whole(run: Path, data: Path, extent: Extent) -> Iterator[Score]:
     """Of inpainting, beside OpenCV's Telea."""
     count, ways = min(extent.count, MOST), {}
-    for way in inpainting.measure(generator, data / "held-out", count):
+    for way in inpainting.measure(load(run, extent.device), data / "held-out", count):
         ways[way.name] = way
         print(f"{way.name}: {way.inside:.2f} dB inside, KID {way.distribution.cells}", flush=True)
     ours, mean, telea = (ways[name] for name in (inpainting.TRAINED, inpainting.MEAN, inpainting.TELEA))
@@ -108,14 +112,26 @@ def made_whole(generator: Generator, data: Path, extent: Extent) -> Iterator[Sco
         yield paired(f"KID x 1000{name}, to the originals", one.distribution, count)
 
 
-def obeyed(generator: Generator, data: Path, extent: Extent) -> Iterator[Score]:
+def obeyed(run: Path, data: Path, extent: Extent) -> Iterator[Score]:
     """Of editing by instruction: the requested change and no other."""
     names = {"held-out": ("asked for changed, all else kept", 90), "withheld": ("withheld pairs", None)}
-    for one in editing.measure(generator, data, extent.count):
+    for one in editing.measure(load(run, extent.device), data, extent.count):
         print(f"{one.kind}: {text.shown(one.both)}% both, {one.by_edit}", flush=True)
         if one.kind in names:
             name, target = names[one.kind]
             yield percent(name, one.both, one.of, target)
+
+
+def understood(run: Path, data: Path, extent: Extent) -> Iterator[Score]:
+    """Of a CLIP."""
+    names = {
+        of_clip.NEAREST: f"own caption the nearest of {extent.count}",
+        of_clip.FIRST: f"of {of_clip.AMONG} real pictures the first is right",
+    }
+    for line in of_clip.measure(clip.load(run, extent.device), data, extent.count):
+        print(*line.cells, flush=True)
+        if line.what in names:
+            yield percent(names[line.what], share(line.right, line.of), line.of, None)
 
 
 def paired(name: str, one: Distribution, of: int) -> Score:
@@ -184,6 +200,17 @@ SHAPES_EDITING = Planned(
     "Scenes that training never began with, read by the scene oracle: the requested change, and no other.",
     obeyed,
     edits=True,
+    begins="shapes",
+)
+SHAPES_CLIP = Planned(
+    "shapes-clip",
+    "shapes",
+    40_000,
+    "a CLIP of scenes of coloured shapes, 32 pixels: ranks, scores and finds",
+    "Apache-2.0",
+    'phosphene sample shapes --prompt "a red circle left of a blue star" --best-of 4 --ranker shapes-clip',
+    "Held-out pictures and captions; what ranking picks is read by the scene oracle.",
+    understood,
 )
 FACES_INPAINTING = Planned(
     "faces-inpainting",

@@ -14,8 +14,9 @@ guidance by it. What judges is the set's exact oracle, never the CLIP: an encode
 
 import argparse
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -33,6 +34,9 @@ from phosphene.measures.interval import share
 from phosphene.pictures.pixels import to_bytes, to_values
 
 TOP = (1, 5)
+AMONG = 8
+NEAREST = "captions: text of a picture, top 1"
+FIRST = f"the first of {AMONG} real pictures shows what was said"
 
 
 def rows_of(folder: Path, most: int) -> list[dict[str, Any]]:
@@ -59,24 +63,35 @@ def percent(right: int, count: int) -> str:
     return f"{100 * found.value:.1f} ({100 * found.low:.1f} to {100 * found.high:.1f})"
 
 
-def known(clip: Clip, vectors: torch.Tensor, texts: list[str], kind: str) -> list[list[object]]:
+class Line(NamedTuple):
+    """Of so many, how many were right; chance: the share that would be anyway."""
+
+    what: str
+    of: int
+    right: int
+    chance: float
+
+    @property
+    def cells(self) -> list[object]:
+        """As the table shows it."""
+        return [self.what, self.of, percent(self.right, self.of), f"{100 * self.chance:.1f}"]
+
+
+def known(clip: Clip, vectors: torch.Tensor, texts: list[str], kind: str) -> Iterator[Line]:
     """Retrieval in both directions."""
     words = clip.embed_texts(texts)
     alike = (vectors @ words.T).numpy()
     same = np.array([[one == other for other in texts] for one in texts])
-    rows: list[list[object]] = []
     for way, of, fits in (("text of a picture", alike, same), ("picture of a text", alike.T, same.T)):
         for top in TOP:
-            found = percent(retrieved(of, fits, top), len(texts))
-            rows.append([f"{kind}: {way}, top {top}", len(texts), found, f"{100 * top / len(texts):.1f}"])
-    return rows
+            right = retrieved(of, fits, top)
+            yield Line(f"{kind}: {way}, top {top}", len(texts), right, top / len(texts))
 
 
-def attributes(clip: Clip, vectors: torch.Tensor, rows: list[dict[str, Any]]) -> list[list[object]]:
+def attributes(clip: Clip, vectors: torch.Tensor, rows: list[dict[str, Any]]) -> Iterator[Line]:
     """Of pictures of one thing: its colour among all colours and its shape among all shapes, zero-shot."""
     alone = [i for i, row in enumerate(rows) if len(row.get("things", ())) == 1]
     things = [rows[i]["things"][0] for i in alone]
-    found: list[list[object]] = []
     for what, names in (("colour", list(COLOURS)), ("shape", list(SHAPES))):
         right = 0
         for i, thing in zip(alone, things, strict=True):
@@ -84,34 +99,34 @@ def attributes(clip: Clip, vectors: torch.Tensor, rows: list[dict[str, Any]]) ->
                 f"a {said['colour']} {said['shape']}" for said in ({**thing, what: name} for name in names)
             ]
             right += names[int((clip.embed_texts(asked) @ vectors[i]).argmax())] == thing[what]
-        found.append(
-            [
-                f"{what} of one thing, zero-shot",
-                len(alone),
-                percent(right, len(alone)),
-                f"{100 / len(names):.1f}",
-            ]
-        )
-    return found
+        yield Line(f"{what} of one thing, zero-shot", len(alone), right, 1 / len(names))
 
 
 def chosen(
     clip: Clip, vectors: torch.Tensor, pixels: np.ndarray, texts: list[str], judge: Any, among: int
-) -> list[object]:
-    """What ranking picks of real candidates, by the judge; beside it, how many candidates would be right."""
+) -> Line:
+    """What ranking picks of real candidates, by the judge; by chance: how many candidates would be right."""
     count = len(texts)
     others = np.array([[(i + k * (count // among)) % count for k in range(among)] for i in range(count)])
     alike = (vectors @ clip.embed_texts(texts).T).numpy()
     best = others[np.arange(count), alike[others, np.arange(count)[:, None]].argmax(1)]
     right = judge(pixels[best], texts)[ALL]
     usual = judge(pixels[others.reshape(-1)], [text for text in texts for _ in range(among)])[ALL]
-    chance = f"{100 * sum(usual) / len(usual):.1f}"
-    return [
-        f"the first of {among} real pictures shows what was said",
-        len(right),
-        percent(sum(right), len(right)),
-        chance,
-    ]
+    return Line(FIRST, count, sum(right), sum(usual) / len(usual))
+
+
+def measure(clip: Clip, folder: Path, count: int) -> Iterator[Line]:
+    """Of held-out pictures. Raises ValueError for a set that is not judged."""
+    name, rows = str((read_made(folder) or {}).get("set")), rows_of(folder, count)
+    if name not in JUDGES:
+        raise ValueError(f"{folder}: not a set that is judged ({', '.join(JUDGES)})")
+    pixels = pictures(folder / "held-out", rows, clip.towers.size)
+    vectors = clip.embed_images(to_values(torch.from_numpy(pixels)))
+    yield from known(clip, vectors, [row["text"] for row in rows], "captions")
+    yield from known(clip, vectors, [row["paraphrase"] for row in rows], "paraphrases")
+    if name == "shapes":
+        yield from attributes(clip, vectors, rows)
+    yield chosen(clip, vectors, pixels, [row["text"] for row in rows], JUDGES[name], AMONG)
 
 
 def made(
@@ -149,18 +164,10 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()
     clip, rows = clips.load(options.run, options.device), rows_of(options.set, options.n)
-    name = str((read_made(options.set) or {}).get("set"))
-    if name not in JUDGES:
-        parser.error(f"{options.set}: not a set that is judged ({', '.join(JUDGES)})")
-    pixels = pictures(options.set / "held-out", rows, clip.towers.size)
-    vectors = clip.embed_images(to_values(torch.from_numpy(pixels)))
-    table = known(clip, vectors, [row["text"] for row in rows], "captions")
-    table += known(clip, vectors, [row["paraphrase"] for row in rows], "paraphrases")
-    if name == "shapes":
-        table += attributes(clip, vectors, rows)
-    table.append(chosen(clip, vectors, pixels, [row["text"] for row in rows], JUDGES[name], 8))
-    for line in table:
-        print(line, flush=True)
+    name, table = str((read_made(options.set) or {}).get("set")), list[list[object]]()
+    for line in measure(clip, options.set, options.n):
+        table.append(line.cells)
+        print(table[-1], flush=True)
     if options.generator:
         table += made(clip, options, rows, JUDGES[name])
     write(

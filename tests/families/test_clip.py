@@ -21,7 +21,7 @@ from phosphene.networks.clip import ClipConfig, ClipNetwork
 from phosphene.networks.unet import UNetConfig
 from phosphene.pictures.pixels import from_pillow, to_bytes, to_values
 from phosphene.recipes.settings import DiffusionSettings, SamplingSettings
-from phosphene.store import model
+from phosphene.store import model, shipped
 from phosphene.store.clip import ClipHeader
 from phosphene.store.text_encoder import find
 from tests import encoders
@@ -235,6 +235,16 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
     towers = [towers_of(seed).state_dict() for seed in (0, 1)]
     model.save(root / "model", header, TOWERS, towers[0], "card", {0.05: towers[1]})
     return root / "model"
+
+
+def test_ours_is_shipped_in_float16(own: Path, tmp_path: Path):
+    shipped.ship(own, tmp_path / "clip", "recipe", shipped.About(about="a CLIP", licence="CC0"))
+    one, other = load(own, "cpu"), load(tmp_path / "clip", "cpu")
+    x = to_values(torch.randint(0, 256, (5, 3, 8, 8), dtype=torch.uint8))
+    torch.testing.assert_close(other.embed_images(x), one.embed_images(x), rtol=0, atol=5e-3)
+    torch.testing.assert_close(other.embed_texts([RED]), one.embed_texts([RED]), rtol=0, atol=5e-3)
+    assert not torch.equal(other.embed_images(x), one.embed_images(x))
+    assert not (tmp_path / "clip" / "weights-ema0.05.safetensors").exists()
 
 
 def test_ours_is_loaded_with_its_text_encoder(own: Path):

@@ -28,9 +28,9 @@ def hub(source: str, columns: Columns) -> Source:
     """The pictures of a data set, their captions and classes.
 
     Pictures: the column of that feature, or the one that is named; where pairs are asked for, the other one
-    beside `input_image` (or another of its names), which holds those that they were made from. Captions: the column that is named, or
-    the first of `text`, `caption`, ... that is there. Classes: the column that is named, or one of that
-    feature, or `label`.
+    beside `input_image` (or another of its names), which holds those that they were made from. Captions: the
+    column that is named, or the first of `text`, `caption`, ... that is there. Classes: the column that is
+    named, or one of that feature, or `label`.
     Raises ValueError for what is not there, is not plain data, or does not say which column is meant.
     """
     name, configuration, split = parsed(source)

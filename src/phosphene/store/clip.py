@@ -35,6 +35,10 @@ class ClipModel:
     fingerprint: str
     ema: float | None
 
+    @property
+    def config(self) -> ClipConfig:
+        return self.network.config
+
 
 def is_clip(folder: Path) -> bool:
     """Whether a model folder holds a CLIP of ours, as far as its config.json says."""

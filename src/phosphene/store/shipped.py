@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from phosphene.recipes.settings import Count, Settings, first_line
-from phosphene.store import model
+from phosphene.store import clip, model
 from phosphene.store.model import CARD, CONFIG
 
 ABOUT, RECIPE = "shipped.json", "recipe.toml"
@@ -78,7 +78,7 @@ def ship(folder: Path, out: Path, recipe: str, told: About) -> None:
 
     Raises ValueError for one that is too large to be shipped.
     """
-    read = model.load(folder)
+    read = clip.load(folder) if clip.is_clip(folder) else model.load(folder)
     weights = read.network.state_dict()
     size = 2 * sum(weight.numel() for weight in weights.values())
     if size > LARGEST:
