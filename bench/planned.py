@@ -187,7 +187,7 @@ SUPERRES = Planned(
     "Apache-2.0; it learned from photographs among Debian's wallpapers (GPL-2+, LGPLv3, CC-BY, CC-BY-SA); "
     "`phosphene data photos` lists them",
     "phosphene upscale superres --image small.png",
-    "Tiles of held-out photographs, made smaller and larger again; KID on the shipped encoder, to others.",
+    "Tiles of held-out photographs, made smaller and larger again; KID on the shipped encoder.",
     enlarged,
 )
 SHAPES_EDITING = Planned(
@@ -219,7 +219,10 @@ FACES_INPAINTING = Planned(
     "cartoon faces, 64 pixels, with a part missing, made whole",
     FACES.licence,
     "phosphene inpaint faces-inpainting --image face.png --mask mask.png",
-    "Held-out faces, strokes, boxes and borders missing; KID on the shipped encoder, to others.",
+    "Held-out faces, strokes, boxes and borders missing; KID on the shipped encoder.",
     made_whole,
 )
-PLANNED = {planned.name: planned for planned in (SHAPES, FACES, SUPERRES, SHAPES_EDITING, FACES_INPAINTING)}
+PLANNED = {
+    planned.name: planned
+    for planned in (SHAPES_CLIP, SHAPES, FACES, SUPERRES, SHAPES_EDITING, FACES_INPAINTING)
+}

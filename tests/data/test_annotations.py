@@ -107,6 +107,10 @@ def test_a_named_column_names_the_pictures(tmp_path, suffix):
         find(tmp_path)
     with pytest.raises(ValueError, match=r"line 1: (no column path|path None is not the name)"):
         find(tmp_path, Columns(image="path"))
+    (tmp_path / f"metadata.{suffix}").unlink()
+    for source in (tmp_path, "digits"):
+        with pytest.raises(ValueError, match=r"^data.image_column 'path': .*leave it out$"):
+            find(source, Columns(image="path"))
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)

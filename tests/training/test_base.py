@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,15 +16,18 @@ from safetensors.torch import load_file
 import phosphene
 from phosphene.diffusion.condition import Condition
 from phosphene.families.generator import Generator, load
+from phosphene.networks.build import build as build_network
+from phosphene.networks.transformer import TransformerConfig
 from phosphene.recipes.presets import RECIPES
 from phosphene.recipes.settings import changed
 from phosphene.store import model
 from phosphene.training import checkpoint
-from phosphene.training.base import fitted
+from phosphene.training.base import fitted, widened
 from phosphene.training.options import adapt
 from phosphene.training.train import Outcome, Watcher, build, prepare_data, restore, start
 from phosphene.training.workers import Workers
 from tests.conftest import trained
+from tests.networks.perturbed import perturbed
 
 
 @pytest.fixture(scope="module")
@@ -307,3 +311,49 @@ def test_an_editing_model_shows_what_it_does(recipe: str, changes: dict[str, Any
 def test_a_change_of_low_rank_teaches_no_task(base: Path):
     with pytest.raises(ValueError, match=r"^task.kind inpainting: .*; train --from learns all weights$"):
         fitted(RECIPES["lora"], {"base.model": str(base), "task.kind": "inpainting"})
+
+
+@pytest.mark.parametrize(("channels", "width"), [(1, 3), (3, 3)])
+def test_a_transformer_is_widened_too(channels: int, width: int):
+    torch.manual_seed(0)
+    config = TransformerConfig(channels, channels, patch=4, width=16, depth=1, head_width=8)
+    own, network = (
+        perturbed(build_network(config)),
+        build_network(replace(config, in_channels=channels + width)),
+    )
+    network.load_state_dict(widened(own.state_dict(), channels + width))
+    x, picture = torch.randn(2, channels, 8, 8), torch.randn(2, width, 8, 8)
+    noise = torch.tensor([0.3, 0.7])
+    torch.testing.assert_close(
+        network(x, noise, Condition(picture=picture)), own(x, noise, Condition()), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_a_recipe_of_other_levels_says_only_how_to_guide(base: Path):
+    """Densities, weights and grids of another schedule or prediction are not the model's."""
+    own = load(base).model.header
+    recipe = changed(RECIPES["edit"], {"data.text": "none", "diffusion.prediction": "x0"})
+    recipe = changed(recipe, {"diffusion.weight": "velocity", "diffusion.density_mean": 2.0})
+    found = fitted(recipe, {"base.model": str(base)})
+    assert found.diffusion == own.diffusion.model_copy(update={"drop": 0.05})
+    assert found.sampling == own.sampling.model_copy(update={"guidance": 7.5, "image_guidance": 1.5})
+    same = changed(RECIPES["edit"], {"data.text": "none", "diffusion.density_mean": 2.0})
+    assert fitted(same, {"base.model": str(base)}).diffusion.density_mean == 2.0
+
+
+@pytest.mark.parametrize(
+    ("recipe", "changes", "words"),
+    [
+        ("edit", {"data.text": "none", "base.rank": 2}, "task.kind editing: the model was shown no pictures"),
+        ("edit", {}, "data.text minilm: the model"),
+        ("flow", {"task.kind": "colouring"}, "task.kind 'colouring': it needs pictures in RGB"),
+    ],
+)
+def test_tasks_that_a_model_cannot_begin(recipe: str, changes: dict[str, Any], words: str, base: Path):
+    with pytest.raises(ValueError, match=f"^{re.escape(words)}"):
+        fitted(RECIPES[recipe], {"base.model": str(base), **changes})
+
+
+def test_an_editing_model_may_be_told_that_it_edits(editor: Path):
+    more = {"base.model": str(editor / "editor"), "task.kind": "editing", "data.pairs": True}
+    assert fitted(RECIPES["fine-tune"], more).task.kind == "editing"

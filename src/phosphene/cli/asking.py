@@ -131,10 +131,9 @@ class Asking:
             pictures = question(cast("Options", {**how, "watch": watch}))
         written = pictures.save(self.said["out"] or fresh_folder(asked, pictures))
         show.written(written)
-        if (
-            len({said.get("best_of") for said in pictures.settings}) == 1
-            and "best_of" in pictures.settings[0]
-        ):
+        told = ("best_of", "ranker_model", "scorer_model")
+        by = {tuple(said.get(name) for name in told) for said in pictures.settings}
+        if len(by) == 1 and "best_of" in pictures.settings[0]:
             show.ranked(pictures, written[0].parent)
 
 

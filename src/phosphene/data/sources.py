@@ -62,6 +62,11 @@ def _find(source: str | Path, columns: Columns) -> Source:
         return _folder(path, columns)
     if name.startswith(hub.PREFIX):
         return hub.hub(name, columns)
+    if columns.image is not None and not path.is_dir():
+        raise ValueError(
+            f"data.image_column {columns.image!r}: it names pictures in metadata or on the hub; {source} has "
+            "neither, leave it out"
+        )
     if shards.are_shards(name):
         return shards.shards(name, shards.expanded(name), columns)
     if path.exists():
@@ -111,6 +116,11 @@ def _folder(root: Path, columns: Columns) -> Source:
             names.append(name)
         else:
             ignored[suffix or "no suffix"] += 1
+    if columns.image is not None and not any(Path(name).name in METADATA for name in files):
+        raise ValueError(
+            f"data.image_column {columns.image!r}: {root} has no metadata whose rows could name pictures; "
+            "leave it out"
+        )
     tars = [str(root / name) for name in files if name.lower().endswith(".tar")]
     if not names and tars:
         return shards.shards(str(root), sorted(tars, key=natural), columns, problems)

@@ -21,17 +21,19 @@ from phosphene.networks.build import Config, build
 from phosphene.networks.lora import Adapted
 from phosphene.networks.unet import UNetConfig
 from phosphene.recipes.settings import (
+    AUTO,
     NONE,
     BaseSettings,
     DiffusionSettings,
     Recipe,
+    SamplingSettings,
     TaskSettings,
     TransformerSettings,
     UNetSettings,
     changed,
 )
-from phosphene.store.model import Model
-from phosphene.tasks.sights import extra
+from phosphene.store.model import Header, Model
+from phosphene.tasks.sights import extra, refuse_for
 from phosphene.tasks.task import Task
 
 FIRST = "enter.weight"  # of every network, (out, in, height, width)
@@ -68,11 +70,19 @@ def fitted(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
         )
     task = of_task(recipe, found, changes)
     new = task != header.task
+    refuse_for(task, header.channels, header.size)
+    if new and task.kind == "editing" and header.text is None:
+        asked = changes.get("data.text", recipe.data.text)
+        if asked not in (None, NONE, AUTO):
+            raise ValueError(
+                f"data.text {asked}: the model {given} hears no text, and could not be told what to change; "
+                "take one that does, or --set data.text=none"
+            )
     resolved = str(Path(find_model(str(given))).resolve())
     sections = {
         "network": words(found.config, header.size),
         "diffusion": trained(header.diffusion, recipe.diffusion) if new else header.diffusion,
-        "sampling": recipe.sampling if new else header.sampling,
+        "sampling": sampled(header, recipe) if new else header.sampling,
         "task": task,
         "base": recipe.base.model_copy(update={"model": resolved, "fingerprint": found.fingerprint}),
     }
@@ -103,15 +113,19 @@ def of_task(recipe: Recipe, found: Model, changes: Mapping[str, Any]) -> TaskSet
     Raises ValueError for another task than it has, and for a new one by a change of low rank.
     """
     own = found.header.task
-    of_it = {name: value for name, value in changes.items() if name.startswith("task.")}
-    if own.kind != "editing" and "data.pairs" in changes:  # with the task, as a recipe has both or neither
+    of_it = {
+        name: value for name, value in changes.items() if name.startswith("task.") or name == "base.rank"
+    }
+    # With the task, as a recipe has both or neither.
+    if "data.pairs" in changes and (own.kind != "editing" or "task.kind" in changes):
         of_it["data.pairs"] = changes["data.pairs"]
-    wanted = changed(recipe, of_it).task
+    meant = changed(recipe, of_it)
+    wanted = meant.task
     if wanted.kind in ("none", own.kind):
         return own
     if own.kind != "none":
         raise ValueError(f"task.kind {wanted.kind}: the model decides, it is {own.kind}; leave it out")
-    if recipe.base.rank is not None:
+    if meant.base.rank is not None:
         raise ValueError(
             f"task.kind {wanted.kind}: the model was shown no pictures, and a change of low rank cannot "
             "teach it; train --from learns all weights"
@@ -119,10 +133,25 @@ def of_task(recipe: Recipe, found: Model, changes: Mapping[str, Any]) -> TaskSet
     return wanted
 
 
+def alike(own: DiffusionSettings, recipe: DiffusionSettings) -> bool:
+    """Whether levels and losses of one mean the same to the other."""
+    return (own.schedule, own.prediction) == (recipe.schedule, recipe.prediction)
+
+
 def trained(own: DiffusionSettings, recipe: DiffusionSettings) -> DiffusionSettings:
-    """The model's settings, with those that are of training alone from the recipe."""
+    """The model's settings, with those that are of training alone from a recipe that means the same by them;
+    from another one only how often nothing is asked."""
     free = [name.removeprefix("diffusion.") for name in FREE if name.startswith("diffusion.")]
+    free = free if alike(own, recipe) else ["drop"]
     return own.model_copy(update={name: getattr(recipe, name) for name in free})
+
+
+def sampled(own: Header, recipe: Recipe) -> SamplingSettings:
+    """The recipe's, or of a recipe whose levels are others' only its guidance."""
+    if alike(own.diffusion, recipe.diffusion):
+        return recipe.sampling
+    scales = {name: getattr(recipe.sampling, name) for name in ("guidance", "image_guidance")}
+    return own.sampling.model_copy(update=scales)
 
 
 def widened(weights: Mapping[str, Tensor], channels: int) -> dict[str, Tensor]:
