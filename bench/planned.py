@@ -196,7 +196,7 @@ SHAPES_EDITING = Planned(
     40_000,
     "scenes of coloured shapes, 64 pixels, changed by instruction",
     "Apache-2.0",
-    'phosphene edit shapes-editing --image scene.png --prompt "make the circle blue"',
+    'phosphene edit shapes-editing --image scene.png --prompt "make the red circle blue"',
     "Scenes that training never began with, read by the scene oracle: the requested change, and no other.",
     obeyed,
     edits=True,

@@ -14,8 +14,8 @@ phosphene interpolate faces --seeds 0,7 -n 8 --prompt "a person with blonde hair
     --prompt "a person with a beard" --out between
 phosphene edit faces --image smiling/seed0-000000.png --prompt "A cartoon person with a black bun and closed eyes." \
     --strength 0.9 -n 4 --out edited
-phosphene edit shapes-editing --image "$here/scene.png" -n 3 --prompt "make the circle blue" \
-    --prompt "move the circle to the bottom left corner" --prompt "remove the cross" --out told
+phosphene edit shapes-editing --image "$here/scene.png" -n 3 --prompt "make the red circle blue" \
+    --prompt "move the red circle to the bottom left corner" --prompt "remove the yellow cross" --out told
 phosphene inpaint faces-inpainting --image smiling/seed0-000001.png --mask "$here/mask.png" -n 4 --out whole
 phosphene inpaint faces --image smiling/seed0-000000.png --mask "$here/mask.png" \
     --prompt "A cartoon person wearing sunglasses." -n 4 --out inpainted
