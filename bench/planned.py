@@ -95,7 +95,7 @@ def enlarged(run: Path, data: Path, extent: Extent) -> Iterator[Score]:
     yield score("PSNR", ours.psnr, count, "dB", round(bicubic.psnr, 2))
     yield score(f"PSNR of the mean of {MEANT}", mean.psnr, count, "dB", round(bicubic.psnr, 2))
     yield score("consistency", ours.consistency, count, "dB", 45)
-    for name, one in (("", ours), (" of bicubic", bicubic)):
+    for name, one in (("", ours), (f" of the mean of {MEANT}", mean), (" of bicubic", bicubic)):
         yield paired(f"KID x 1000{name}, to the originals", one.distribution, count)
 
 
