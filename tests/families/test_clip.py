@@ -334,7 +334,7 @@ def test_transformers_own_logits(kind: str, tmp_path: Path):
 
 
 def test_candidates_and_a_clip_in_a_sheet(own: Path, place: Path):
-    asked, ranked = load_generator(place, "cpu"), {"prompt": RED, "ranker": str(own)}
+    asked, ranked = load_generator(place, "cpu"), dict[str, Any](prompt=RED, ranker=str(own))
     made = asked.grid(("best_of", [2, 3]), ("seed", [1, 2]), **ranked)
     for i, (seed, several) in enumerate([(1, 2), (1, 3), (2, 2), (2, 3)]):
         alone = asked.sample(1, seed=seed, best_of=several, **ranked)
