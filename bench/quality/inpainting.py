@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from PIL import Image
 
@@ -37,7 +36,8 @@ from phosphene.diffusion.noise import keys
 from phosphene.families.generator import Generator
 from phosphene.tasks.masks import known
 
-TELEA, TRAINED, MEAN = "Telea (OpenCV)", "trained", f"trained, mean of {MEANT}"
+TELEA, STOKES = "Telea (OpenCV)", "Navier-Stokes (OpenCV)"
+TRAINED, MEAN = "trained", f"trained, mean of {MEANT}"
 SEED = 2**31  # of masks: training's are small numbers
 RADIUS = 3  # pixels that OpenCV looks around
 
@@ -47,7 +47,12 @@ def masks(count: int, size: int) -> np.ndarray:
     return known(keys(SEED, range(count)), 0, size, size).numpy() < 0.5
 
 
-def opencv(images: list[Image.Image], missing: np.ndarray, method: int) -> Way:
+def opencv(images: list[Image.Image], missing: np.ndarray, name: str) -> Way:
+    """By one of OpenCV's two methods."""
+    import cv2  # of the extra bench alone
+
+    method = cv2.INPAINT_TELEA if name == TELEA else cv2.INPAINT_NS
+
     def way(i: int) -> Image.Image:
         hole = (255 * missing[i, 0]).astype(np.uint8)
         return Image.fromarray(cv2.inpaint(np.asarray(images[i]), hole, RADIUS, method))
@@ -87,8 +92,8 @@ def measure(
     sides, missing = held_out(folder, trained.size, count), masks(count, trained.size)
     images = to_images(sides.own)
     ways: dict[str, Way] = {
-        TELEA: opencv(images, missing, cv2.INPAINT_TELEA),
-        "Navier-Stokes (OpenCV)": opencv(images, missing, cv2.INPAINT_NS),
+        TELEA: opencv(images, missing, TELEA),
+        STOKES: opencv(images, missing, STOKES),
         TRAINED: generated(trained, images, missing, None),
         MEAN: generated(trained, images, missing, None, MEANT),
     }

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 import phosphene
-from phosphene.families.generator import Cascade, Generator, load_like
+from phosphene.families.generator import Cascade, Generator
+from phosphene.families.maker import load_like
 from phosphene.networks.build import build
 from phosphene.networks.unet import UNetConfig
 from phosphene.pictures.pixels import to_bytes, to_values

@@ -256,7 +256,7 @@ def test_denoising_without_training_is_bayes_rule():
             NoTask(),
             1,
             ("restore", picture(8, 8), {"what": "colouring"}),
-            "what 'colouring': this model's pictures",
+            "what 'colouring': it is of pictures in RGB, this model's have 1 channels",
         ),
         (
             NoTask(),

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from phosphene.families.generator import load, load_like
+from phosphene.families.generator import load
+from phosphene.families.maker import load_like
 from phosphene.families.place import find_model
 from phosphene.networks.build import Config, build
 from phosphene.networks.transformer import TransformerConfig

@@ -218,7 +218,7 @@ def test_merged_is_a_model_like_any(base: Path, adapter: Path, tmp_path: Path):
 
 
 def test_a_picture_says_its_adapters_and_is_made_again(base: Path, adapter: Path, tmp_path: Path):
-    from phosphene.families.generator import load_like
+    from phosphene.families.maker import load_like
     from phosphene.pictures.embedded import read_settings
 
     made = load(base, adapters={adapter: 0.5}).sample(1, steps=3, label=3)

@@ -97,7 +97,7 @@ class Asking:
 
     def load(self, run: str | None, like: Path | None = None) -> "Generator":
         """The model that is asked: of a run, or the one that made a picture."""
-        from phosphene.families import generator
+        from phosphene.families import generator, maker
         from phosphene.families.adapting import parsed
         from phosphene.families.device import use_threads
 
@@ -113,7 +113,7 @@ class Asking:
                     "RUN: give a run's folder, its name or a model folder (or --like PICTURE.png)"
                 )
             del loading["best"]  # the picture says which
-            return generator.load_like(like, **loading)
+            return maker.load_like(like, **loading)
 
     def make(self, asked: "Generator", count: int, question: "Callable[[Options], Sampled]") -> None:
         """Asks for so many pictures with a bar of progress, saves them and says where."""

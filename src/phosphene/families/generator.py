@@ -17,7 +17,6 @@ from phosphene.families.cells import Ask, Cells, grid, refuse_knobs
 from phosphene.families.clip import Clip
 from phosphene.families.editing import editing
 from phosphene.families.further import larger
-from phosphene.families.like import applied
 from phosphene.families.like import read as read_like
 from phosphene.families.making import asking
 from phosphene.families.opened import Given
@@ -28,7 +27,6 @@ from phosphene.families.ready import Ready
 from phosphene.families.rows import Labels, Texts, each, listed
 from phosphene.families.sampled import Sampled
 from phosphene.families.shown import finishing
-from phosphene.pictures.embedded import read_settings
 from phosphene.store import cascade
 from phosphene.tasks.request import Label, Request
 
@@ -384,26 +382,6 @@ def load(
         own = (base.model, base.folder, base.device, base.wanted, base.text)
         return Cascade(*own, root=root, further=tuple(further), stages=stages)
     return Generator.load(place, device, ema, precision, best, text, adapters)
-
-
-def load_like(
-    picture: Path,
-    device: str = "auto",
-    ema: float | None = None,
-    precision: str = "auto",
-    text: str | None = None,
-    adapters: Adapters | None = None,
-) -> Generator:
-    """The generator that made a picture, by the place, average and adapters that the picture names."""
-    said = read_settings(picture)
-    place, length = said.get("run"), said.get("ema") if ema is None else ema
-    if not isinstance(place, str):
-        raise ValueError(f"like {picture}: it does not say which run made it; give the run too")
-    if not isinstance(length, float | None):
-        raise ValueError(f"like {picture}: ema {length!r}: a number is accepted")
-    if adapters is None:
-        adapters = {one.place: one.weight for one in applied(said, picture)}
-    return load(place, device, length, precision, text=text, adapters=adapters)
 
 
 def fresh_folder(generator: Generator, made: Sampled) -> Path:
