@@ -15,6 +15,7 @@ import argparse
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from bench.planned import PLANNED, Extent, Planned
@@ -97,7 +98,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int)
     options = parser.parse_args()
     use_threads(options.threads)
-    extent = Extent(
+    given = Extent(
         options.budget,
         options.count,
         options.candidates,
@@ -109,7 +110,10 @@ def main() -> None:
     for name in options.names:
         if name not in PLANNED:
             parser.error(f"{name}: known are {', '.join(PLANNED)}")
-        planned = PLANNED[name]
+        planned, extent = PLANNED[name], given
+        if planned.ranker is not None and given.ranker is None:
+            trained = RUNS / planned.ranker  # here, or the one that is shipped
+            extent = replace(given, ranker=trained if trained.exists() else Path(planned.ranker))
         data = make_data(planned, extent)
         run = RunFolder(RUNS / name) if options.trained else train(planned, data, extent)
         ship(planned, run, scores(planned, run, data, extent))

@@ -17,7 +17,7 @@ from phosphene.store.shipped import Score
 class Extent:
     """How much of it. budget: of training; count: prompts of a kind, or pictures; candidates: for each;
     pictures: made to train on, None for the plan's; threads: of the CPU, None for all. ranker: a run of the
-    recipe clip that chooses among candidates."""
+    recipe clip that chooses among candidates, None for the plan's."""
 
     budget: str
     count: int
@@ -35,7 +35,8 @@ Scores = Callable[[Path, Path, Extent], Iterator[Score]]
 @dataclass(frozen=True)
 class Planned:
     """A model to ship. data: the set that it learns of, `count` pictures, or triples where it edits. begins:
-    the model that it begins from, one of those planned."""
+    the model that it begins from, ranker: the CLIP that chooses among its candidates, each one of those
+    planned before it."""
 
     name: str
     data: str
@@ -47,6 +48,7 @@ class Planned:
     scores: Scores
     edits: bool = False
     begins: str | None = None
+    ranker: str | None = None
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,7 @@ SHAPES = Planned(
         Aim("withheld pairs of colour and shape", "withheld", "right", 85),
         Aim("words never trained on", "paraphrased", "right", 80),
     ),
+    ranker="shapes-clip",
 )
 FACES = Planned(
     "faces",

@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
-from PIL import Image
+from jaxtyping import Bool, Float
 
+from bench.quality.text import among, pictures, shown
 from bench.side_by_side import write
 from phosphene.data.made.folder import read_made
 from phosphene.data.made.shapes.scene import COLOURS, SHAPES
@@ -46,21 +46,10 @@ def rows_of(folder: Path, most: int) -> list[dict[str, Any]]:
     return [rows[i * len(rows) // most] for i in range(min(most, len(rows)))]
 
 
-def pictures(place: Path, rows: list[dict[str, Any]], size: int) -> UInt8[np.ndarray, "n c h w"]:
-    """RGB, brought to the model's size."""
-    opened = [Image.open(place / row["file_name"]).convert("RGB").resize((size, size)) for row in rows]
-    return np.stack([np.asarray(image).transpose(2, 0, 1) for image in opened])
-
-
 def retrieved(alike: Float[np.ndarray, "n m"], same: Bool[np.ndarray, "n m"], top: int) -> int:
     """How many rows have one of their own among the nearest."""
     nearest = np.argsort(-alike, axis=1, kind="stable")[:, :top]
     return int(np.take_along_axis(same, nearest, 1).any(1).sum())
-
-
-def percent(right: int, count: int) -> str:
-    found = share(right, count)
-    return f"{100 * found.value:.1f} ({100 * found.low:.1f} to {100 * found.high:.1f})"
 
 
 class Line(NamedTuple):
@@ -74,7 +63,7 @@ class Line(NamedTuple):
     @property
     def cells(self) -> list[object]:
         """As the table shows it."""
-        return [self.what, self.of, percent(self.right, self.of), f"{100 * self.chance:.1f}"]
+        return [self.what, self.of, shown(share(self.right, self.of)), f"{100 * self.chance:.1f}"]
 
 
 def known(clip: Clip, vectors: torch.Tensor, texts: list[str], kind: str) -> Iterator[Line]:
@@ -138,9 +127,9 @@ def made(
     found: list[list[object]] = []
 
     def add(name: str, more: dict[str, Any]) -> None:
-        shown = generator.sample(len(prompts), **how, **more)
-        right = judge(to_bytes(shown.values).numpy(), prompts)[ALL]
-        found.append([name, len(right), percent(sum(right), len(right)), "-"])
+        made_now = generator.sample(len(prompts), **how, **more)
+        right = judge(to_bytes(made_now.values).numpy(), prompts)[ALL]
+        found.append([name, len(right), shown(among(right)), "-"])
         print(found[-1], flush=True)
 
     add("made, the oracle accepts all", {})

@@ -15,7 +15,7 @@ figure. Beside it, what the judge makes of the pictures that were rendered as an
 import argparse
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple
@@ -26,7 +26,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 import phosphene
-from bench.quality.text import among, shown
+from bench.quality.text import among, pictures, shown
 from bench.side_by_side import write
 from phosphene.data.made.faces.attributes import ATTRIBUTES
 from phosphene.data.made.folder import read_made
@@ -84,12 +84,6 @@ def triples(folder: Path, most: int, size: int) -> Iterator[Triples]:
         pairs = [(rows[row["source"]], row) for row in some]
         before, after = (pictures(place, [pair[i] for pair in pairs], size) for i in (0, 1))
         yield Triples(kind, [row[field] for row in some], before, after, pairs)
-
-
-def pictures(place: Path, rows: Sequence[Mapping[str, Any]], size: int) -> Pictures:
-    """RGB, brought to the model's size."""
-    opened = [Image.open(place / row["file_name"]).convert("RGB").resize((size, size)) for row in rows]
-    return np.stack([np.asarray(image).transpose(2, 0, 1) for image in opened])
 
 
 def shapes(made: Pictures, asked: Triples) -> Judged:

@@ -79,10 +79,7 @@ def right(trained: list[Said], asked: list[Said], layer: int) -> np.ndarray:
 
 def over_words(shares: list[float]) -> Interval:
     """Their mean, with the spread that other words would have."""
-    mean = float(np.mean(shares))
-    if min(shares) == max(shares):
-        return Interval(mean, mean, mean)
-    return around(mean, float(np.std(shares, ddof=1)) / len(shares) ** 0.5, len(shares) - 1)
+    return around(float(np.mean(shares)), float(np.std(shares, ddof=1)) / len(shares) ** 0.5, len(shares) - 1)
 
 
 def captions(folder: Path, field: str, most: int) -> list[str]:

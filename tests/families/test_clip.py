@@ -363,6 +363,11 @@ def test_the_commands(own: Path, place: Path, folder: Path, cli, tmp_path: Path)
     report = json.loads((tmp_path / "out" / "ranking.json").read_text())
     assert (report["best_of"], report["scorer"], len(report["pictures"])) == (3, None, 2)
     assert all(len(one["ranked"]) == 3 for one in report["pictures"])
+    sheet = ("grid", place, "--prompt", RED, "--ranker", own, "--quiet")
+    said = cli(*sheet, "--x", "seed=0,1", "--best-of", "3", "--out", tmp_path / "by one")
+    assert (said.code, "best of 3 by" in said.out) == (0, True), said.err
+    said = cli(*sheet, "--x", "best_of=2,3", "--out", tmp_path / "by several")
+    assert (said.code, "best of" in said.out) == (0, False), said.err
     said = cli(*words, "--scorer", own, "--out", tmp_path / "other")
     assert (said.code, "it is the ranker too" in said.err) == (2, True)
     said = cli("info", own)

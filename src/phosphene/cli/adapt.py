@@ -83,7 +83,8 @@ def merge(
     """Put adapters into a model's weights: an ordinary model folder."""
     from phosphene.cli import show
     from phosphene.families.adapting import merge, parsed
+    from phosphene.store.model import read_header
 
     with plainly_warned():
         folder = merge(model, parsed(adapters), out, ema)
-    show.lines(f"wrote {folder}", f"next: phosphene sample {folder} -n 64")
+    show.lines(f"wrote {folder}", f"next: {show.next_of(folder, read_header(folder).task)}")

@@ -24,6 +24,16 @@ T = TypeVar("T")
 LOADING = ("device", "ema", "precision", "best", "text", "adapters")
 BESIDE = ("out", "threads", "quiet")
 
+BestOf = Annotated[
+    int | None, typer.Option(help="Candidates a picture; --ranker keeps one.", show_default=False)
+]
+Ranker = Annotated[str | None, typer.Option(help="A CLIP that ranks by the prompt.", show_default=False)]
+Scorer = Annotated[
+    str | None, typer.Option(help="Another CLIP that scores what was kept.", show_default=False)
+]
+Clip = Annotated[str | None, typer.Option(help="A CLIP that leads towards the prompt.", show_default=False)]
+ClipStrength = Annotated[float | None, typer.Option(help="How strongly --clip leads.", show_default="100")]
+
 RUN = typer.Argument(help="A run's folder or name, or a model folder.", show_default=False)
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from phosphene.cli.asking import RUN, Asking, asking
+from phosphene.cli.asking import RUN, Asking, BestOf, Clip, ClipStrength, Ranker, Scorer, asking
 
 if TYPE_CHECKING:
     from phosphene.families.options import Options
@@ -37,21 +37,11 @@ def grid(
     image_guidance: Annotated[
         float | None, typer.Option(help="How much of --image stays.", show_default="the recipe's")
     ] = None,
-    clip: Annotated[
-        str | None, typer.Option(help="A CLIP that leads towards the prompt.", show_default=False)
-    ] = None,
-    clip_strength: Annotated[
-        float | None, typer.Option(help="How strongly --clip leads.", show_default="100")
-    ] = None,
-    best_of: Annotated[
-        int | None, typer.Option(help="Candidates a cell; --ranker keeps one.", show_default=False)
-    ] = None,
-    ranker: Annotated[
-        str | None, typer.Option(help="A CLIP that ranks by the prompt.", show_default=False)
-    ] = None,
-    scorer: Annotated[
-        str | None, typer.Option(help="Another CLIP that scores what was kept.", show_default=False)
-    ] = None,
+    clip: Clip = None,
+    clip_strength: ClipStrength = None,
+    best_of: BestOf = None,
+    ranker: Ranker = None,
+    scorer: Scorer = None,
     *,
     asked: Asking,
 ) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from phosphene.cli.asking import RUN, Asking, asking, in_turn
+from phosphene.cli.asking import RUN, Asking, BestOf, Clip, ClipStrength, Ranker, Scorer, asking, in_turn
 
 
 @asking
@@ -24,21 +24,11 @@ def sample(
     like: Annotated[
         Path | None, typer.Option(help="Make this PNG of phosphene's again.", show_default=False)
     ] = None,
-    best_of: Annotated[
-        int | None, typer.Option(help="Candidates a picture; --ranker keeps one.", show_default=False)
-    ] = None,
-    ranker: Annotated[
-        str | None, typer.Option(help="A CLIP that ranks by the prompt.", show_default=False)
-    ] = None,
-    scorer: Annotated[
-        str | None, typer.Option(help="Another CLIP that scores what was kept.", show_default=False)
-    ] = None,
-    clip: Annotated[
-        str | None, typer.Option(help="A CLIP that leads towards the prompt.", show_default=False)
-    ] = None,
-    clip_strength: Annotated[
-        float | None, typer.Option(help="How strongly --clip leads.", show_default="100")
-    ] = None,
+    best_of: BestOf = None,
+    ranker: Ranker = None,
+    scorer: Scorer = None,
+    clip: Clip = None,
+    clip_strength: ClipStrength = None,
     *,
     asked: Asking,
 ) -> None:

@@ -17,6 +17,7 @@ from phosphene import files
 if TYPE_CHECKING:
     from phosphene.demo import Demo
     from phosphene.families.sampled import Sampled
+    from phosphene.recipes.settings import TaskSettings
     from phosphene.training.train import Outcome
     from phosphene.training.tune import Tuned
 
@@ -33,30 +34,30 @@ def trained(outcome: "Outcome") -> None:
         ends = f"model in {outcome.folder.model}" if outcome.finished else f"to go on: train --resume {root}"
         lines(ends, f'next: phosphene search FOLDER "what to look for" --clip {root}')
     elif outcome.finished:
-        lines(f"model in {outcome.folder.model}", f"next: {next_of(root)}")
+        lines(f"model in {outcome.folder.model}", f"next: {next_of(root, recipe.task)}")
     else:
-        lines(f"to go on: phosphene train --resume {root}", f"to look:  phosphene sample {root} -n 64")
+        asks = next_of(root, recipe.task)
+        lines(f"to go on: phosphene train --resume {root}", f"to look:  {asks}")
 
 
-def next_of(root: Path) -> str:
-    """How a finished run is asked."""
-    from phosphene.store.model import read_header
+def next_of(place: Path | str, task: "TaskSettings", n: int = 64) -> str:
+    """How a model of this task is asked. place: the model, with what is added to it."""
     from phosphene.tasks.sights import sight
 
-    shows = sight(read_header(root / "model").task)
-    return f"phosphene sample {root} -n 64" if shows is None else shows.ask.replace("RUN", str(root))
+    shows = sight(task)
+    return f"phosphene sample {place} -n {n}" if shows is None else shows.ask.replace("RUN", str(place))
 
 
 def adapted(outcome: "Outcome", model: str) -> None:
     """What was written, and what to type next."""
-    root = outcome.folder.root
+    root, task = outcome.folder.root, outcome.folder.read_recipe().task
     if outcome.finished:
         lines(f"adapter in {outcome.folder.model}")
     else:
         lines(f"to go on: phosphene train --resume {root}")
     lines(
-        f"next: phosphene sample {model} --adapter {root} -n 16",
-        f"      phosphene sample {model} --adapter {root}:0.5 -n 16",
+        f"next: {next_of(f'{model} --adapter {root}', task, 16)}",
+        f"      {next_of(f'{model} --adapter {root}:0.5', task, 16)}",
     )
 
 
