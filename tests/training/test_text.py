@@ -12,6 +12,7 @@ from PIL import Image
 
 import phosphene
 from phosphene.data.cache import prepare
+from phosphene.data.dataset import Dataset
 from phosphene.data.sources import find as find_pictures
 from phosphene.recipes.presets import RECIPES
 from phosphene.recipes.settings import changed, parse_assignment
@@ -19,9 +20,10 @@ from phosphene.store.text_encoder import TextEncoder
 from phosphene.store.text_encoder import find as find_encoder
 from phosphene.tasks.request import Request
 from phosphene.training import checkpoint, text
+from phosphene.training.base import fitted
 from phosphene.training.folder import RunFolder
 from phosphene.training.text import settled
-from phosphene.training.train import Watcher, build
+from phosphene.training.train import Watcher, build, prepare_data, start
 from phosphene.training.workers import Workers
 from tests import encoders
 from tests.conftest import SMALL, Said
@@ -172,6 +174,28 @@ def test_pictures_without_captions_cannot_teach_words(place: Place, tmp_path: Pa
     with pytest.raises(ValueError, match=r"^data.text .*: no picture of .* has a caption [^\n]*$"):
         train(bare, tmp_path / "run", images=24)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("rank", [None, 2], ids=["all weights", "adapter"])
+def test_a_model_that_hears_goes_on_without_captions(rank: int | None, run: Path, tmp_path: Path):
+    """It learns them as what it makes when nothing is asked for."""
+    told: list[str] = []
+
+    class Hears(Watcher):
+        def begins(self, dataset: Dataset, size: int, folder: RunFolder, notes: tuple[str, ...]) -> None:
+            told.extend(notes)
+
+    folder_of(tmp_path / "bare", 16, captions=False)
+    changes = {"base.model": str(run), "base.rank": rank, "data.source": str(tmp_path / "bare")}
+    changes |= {"training.images": 32, "training.batch": 8, "training.measure_share": 0.0}
+    recipe = fitted(RECIPES["fine-tune"], changes)
+    assert start(recipe, tmp_path / "out", device="cpu", watcher=Hears()).finished
+    assert "no picture has a caption: they are learned as what is made when nothing is asked for" in told
+    data = prepare_data(recipe, Watcher())
+    trainer = build(recipe, data, CPU, Workers())
+    condition = trainer.batch(trainer.loader.batch(0)).condition
+    assert condition.mask is not None
+    assert not condition.mask.any()
 
 
 def test_progress_of_encoding_is_told(place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
