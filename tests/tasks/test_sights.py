@@ -21,6 +21,7 @@ from phosphene.recipes.tasks import (
     SuperResolutionTask,
     TaskSettings,
 )
+from phosphene.tasks.filling import smooth
 from phosphene.tasks.request import NOTHING, Request
 from phosphene.tasks.sight import Shown, Sight, face, together
 from phosphene.tasks.sights import BLURS, extra, refuse_for, sight
@@ -28,6 +29,7 @@ from phosphene.tasks.task import Task
 
 KINDS: list[TaskSettings] = [
     InpaintingTask(),
+    InpaintingTask(fill="smooth"),
     SuperResolutionTask(factor=4, augmentation=0.5),
     ColouringTask(),
     DeblurringTask(),
@@ -47,7 +49,7 @@ def the(settings: TaskSettings) -> Sight:
     return found
 
 
-@pytest.mark.parametrize("settings", KINDS, ids=lambda s: s.kind)
+@pytest.mark.parametrize("settings", KINDS, ids=lambda s: f"{s.kind}-{getattr(s, 'fill', '')}")
 def test_a_request_of_what_training_drew_is_the_same_condition(settings: TaskSettings):
     """Even by way of a file: what is drawn is rounded to bytes."""
     shows = the(settings)
@@ -71,7 +73,7 @@ def test_a_request_of_what_training_drew_is_the_same_condition(settings: TaskSet
         assert torch.equal(asked, trained[i : i + 1])
 
 
-@pytest.mark.parametrize("settings", KINDS, ids=lambda s: s.kind)
+@pytest.mark.parametrize("settings", KINDS, ids=lambda s: f"{s.kind}-{getattr(s, 'fill', '')}")
 def test_another_step_draws_another_question(settings: TaskSettings):
     task, x0 = Task(sight=sight(settings)), pictures()
     rows = Rows(x0, None, torch.arange(6), torch.arange(6))
@@ -136,6 +138,8 @@ def test_each_kind_knows_what_it_says():
     assert seen.mask is not None
     told = inpaints.show(seen, KEY, 0)
     assert torch.equal(told, torch.cat([seen.mask, seen.mask * x0], 1))
+    told = the(InpaintingTask(fill="smooth")).show(seen, KEY, 0)
+    assert torch.equal(told, torch.cat([seen.mask, smooth(x0, seen.mask)], 1))
 
 
 def test_what_is_shown_can_be_looked_at():

@@ -14,9 +14,11 @@ class NoTask(Settings):
 
 
 class InpaintingTask(Settings):
-    """A picture with a part missing, and which: strokes, boxes and borders are hidden in training."""
+    """A picture with a part missing, and which: strokes, boxes and borders are hidden in training. fill: what
+    is shown in their place, grey or what continues the rim smoothly."""
 
     kind: Literal["inpainting"] = "inpainting"
+    fill: Literal["grey", "smooth"] = "grey"
 
 
 class SuperResolutionTask(Settings):

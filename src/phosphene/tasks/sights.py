@@ -1,6 +1,6 @@
 """The kinds of tasks by name: inpainting, super-resolution, colouring, deblurring, denoising, editing.
 
-    inpainting         mask, picture where it is known and 0 elsewhere
+    inpainting         mask, picture where it is known; elsewhere 0, or what continues it smoothly
     super-resolution   smaller picture with noise laid on it, enlarged; the level of that noise
     colouring          luma
     deblurring         the blurred picture; how much is not told
@@ -16,7 +16,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -38,6 +38,7 @@ from phosphene.recipes.tasks import (
     TaskSettings,
 )
 from phosphene.tasks import masks
+from phosphene.tasks.filling import smooth
 from phosphene.tasks.sight import Seen, Sight
 
 BLURS = 16  # widths of blur that training draws from
@@ -51,8 +52,9 @@ def filed(values: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Inpainting:
-    """Shows the mask, and the picture where it is known."""
+    """Shows the mask, and the picture where it is known, the rest grey or filled from the rim."""
 
+    fill: Literal["grey", "smooth"]
     usual: float = 0.0
     ask: str = "phosphene inpaint RUN --image PICTURE --mask MASK"
 
@@ -65,7 +67,8 @@ class Inpainting:
     def show(self, seen: Seen, key: Key, step: int) -> Tensor:
         assert seen.mask is not None
         mask = seen.mask.to(seen.picture)
-        return torch.cat([mask, mask * seen.picture], dim=1)
+        known = smooth(seen.picture, mask) if self.fill == "smooth" else mask * seen.picture
+        return torch.cat([mask, known], dim=1)
 
 
 @dataclass(frozen=True)
@@ -169,7 +172,7 @@ class Editing:
 
 
 MAKES: Mapping[type, Callable[[Any], Sight]] = {
-    InpaintingTask: lambda s: Inpainting(),
+    InpaintingTask: lambda s: Inpainting(s.fill),
     SuperResolutionTask: lambda s: SuperResolution(s.factor, s.augmentation),
     ColouringTask: lambda s: Seeing(luma, 1),
     DeblurringTask: lambda s: Seeing(blurred(s.deviation)),

@@ -1,5 +1,6 @@
 """Edits: what is said is what is done, and a picture in which something else changed did not obey."""
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -10,8 +11,8 @@ from hypothesis import strategies as st
 from phosphene.data.made.shapes import drawing
 from phosphene.data.made.shapes.caption import parse as parse_caption
 from phosphene.data.made.shapes.caption import say
-from phosphene.data.made.shapes.claims import Group, claim, everything, judge
-from phosphene.data.made.shapes.edit import KINDS, Edit, apply, draw, instruct, obeyed, parse
+from phosphene.data.made.shapes.claims import claim, everything, judge
+from phosphene.data.made.shapes.edit import KINDS, Edit, Which, apply, draw, instruct, obeyed, parse
 from phosphene.data.made.shapes.render import render
 from phosphene.data.made.shapes.scene import WITHHELD, Scene, Thing, centre
 
@@ -45,6 +46,14 @@ RED, TWIN, STAR = (
             [thing("large blue star", "bottom left"), RED],
         ),
         ("remove the red circle on the left", [RED, TWIN, STAR], [TWIN, STAR]),
+        ("make the circle blue", [RED, STAR], [thing("small blue circle", "left"), STAR]),
+        ("remove the star", [RED, TWIN, STAR], [RED, TWIN]),
+        ("make the blue thing little", [RED, TWIN, STAR], [RED, TWIN, thing("small blue star", "top")]),
+        ("remove the circle on the left", [RED, TWIN, STAR], [TWIN, STAR]),
+        ("remove the shape on the right side", [RED, TWIN, STAR], [RED, STAR]),
+        ("move it to the top", [RED], [thing("small red circle", "top")]),
+        ("make the thing pink", [RED], [thing("small pink circle", "left")]),
+        ("change the color of it to pink", [RED], [thing("small pink circle", "left")]),
         ("add a small red circle on the right side", [RED], [RED, TWIN]),
     ],
 )
@@ -58,6 +67,10 @@ def test_what_is_asked_is_done(text, before, after):
     [
         ("remove the red circle", "red circle: 2 are there, not one"),
         ("remove the pink circle", "pink circle: 0 are there, not one"),
+        ("remove the circle", "circle: 2 are there, not one"),
+        ("remove the red thing", "red thing: 2 are there, not one"),
+        ("make it red", "thing: 3 are there, not one"),
+        ("remove the thing at the top left", "thing top left: 0 are there, not one"),
         ("make the blue star blue", "recolour to blue: so it is already"),
         ("make the blue star big", "resize to large: so it is already"),
         ("move the blue star to the top", "move to top: so it is already"),
@@ -97,10 +110,18 @@ def test_edits_at_random(seed, withheld):
         assert not {one.kind[:2] for one in after.things} & WITHHELD
 
 
-def test_all_kinds_of_edits_are_drawn():
-    kinds = [draw(drawing.scene(rng), rng)[0].kind for rng in map(np.random.default_rng, range(200))]
+def test_all_kinds_of_edits_are_drawn_and_all_ways_to_say_which():
+    edits = [draw(drawing.scene(rng), rng)[0] for rng in map(np.random.default_rng, range(400))]
     for kind in KINDS:
-        assert kinds.count(kind) > 10
+        assert sum(edit.kind == kind for edit in edits) > 20
+    ways = Counter(
+        tuple(part is not None for part in (edit.which.colour, edit.which.shape, edit.which.place))
+        for edit in edits
+        if isinstance(edit.which, Which)
+    )
+    assert len(ways) == 8
+    assert min(ways.values()) > 0.02 * ways.total()
+    assert max(ways, key=lambda way: ways[way]) == (True, True, False)
 
 
 def test_pixels_show_who_obeyed():
@@ -126,5 +147,5 @@ def test_what_else_changed_is_named():
     grown = thing("large green circle", "left")
     assert obeyed(text, before, render(Scene("white", (grown, STAR)), 64)).failed == ("sizes",)
     assert obeyed(
-        Edit("remove", Group(1, "red", "circle")), before, render(Scene("white", (STAR,)), 64)
+        Edit("remove", Which("red", "circle")), before, render(Scene("white", (STAR,)), 64)
     ).accepted

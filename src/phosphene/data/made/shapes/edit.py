@@ -6,7 +6,8 @@
     remove     remove the red circle
     add        add a small green star in the center
 
-Which thing is meant is said by colour and shape, and by its place where that alone does not tell.
+Which thing is meant is said by whatever tells it from the others: the red circle, the circle, the red thing,
+the circle on the left; or it, where there is no other.
 """
 
 import re
@@ -27,11 +28,34 @@ KINDS = ("recolour", "resize", "move", "remove", "add")
 
 
 @dataclass(frozen=True)
+class Which:
+    """What is said of the thing that is meant; where nothing is, it is the only one."""
+
+    colour: str | None = None
+    shape: str | None = None
+    place: str | None = None
+
+    def tells(self, scene: Scene) -> list[Thing]:
+        """The things that it fits."""
+        return [
+            thing
+            for thing in scene.things
+            if self.colour in (None, thing.colour)
+            and self.shape in (None, thing.shape)
+            and self.place in (None, thing.place)
+        ]
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (self.colour, self.shape or "thing", self.place)))
+
+
+@dataclass(frozen=True)
 class Edit:
-    """kind: of KINDS. which: the thing that is meant, or added. to: the new colour, size or place."""
+    """kind: of KINDS. which: the thing that is meant, or the group of one that is added. to: the new colour,
+    size or place."""
 
     kind: str
-    which: Group
+    which: Which | Group
     to: str | None = None
 
 
@@ -40,11 +64,14 @@ def apply(edit: Edit, scene: Scene, rng: np.random.Generator | None = None) -> S
 
     Raises ValueError unless exactly one thing is meant, its place is free and something changes.
     """
-    group = edit.which
-    if edit.kind == "add":
-        new = _put(Kind(group.colour, group.shape, group.size or "large"), group.place, scene, rng)
+    which = edit.which
+    if isinstance(which, Group):
+        new = _put(Kind(which.colour, which.shape, which.size or "large"), which.place, scene, rng)
         return replace(scene, things=(*scene.things, new))
-    old = _meant(group, scene)
+    meant = which.tells(scene)
+    if len(meant) != 1:
+        raise ValueError(f"{which}: {len(meant)} are there, not one")
+    old = meant[0]
     if edit.kind == "remove":
         return replace(scene, things=tuple(thing for thing in scene.things if thing is not old))
     if edit.to in (old.colour, old.size, old.place):
@@ -75,12 +102,10 @@ def draw(scene: Scene, rng: np.random.Generator, withheld: bool = False) -> tupl
 
 def instruct(edit: Edit, rng: np.random.Generator) -> str:
     """The edit in English, in one of several wordings."""
-    group, words = edit.which, PLAIN
-    if edit.kind == "add":
-        return f"{one_of(_ADD, rng)} {placed(group, rng, words)}"
-    place = f" {one_of(words.places[group.place], rng)}" if group.place else ""
-    shape = one_of(words.shapes[group.shape], rng)[0]
-    which = f"the {one_of(words.colours[group.colour], rng)} {shape}{place}"
+    words = PLAIN
+    if isinstance(edit.which, Group):
+        return f"{one_of(_ADD, rng)} {placed(edit.which, rng, words)}"
+    which = _named(edit.which, rng)
     if edit.kind == "remove":
         return f"{one_of(_REMOVE, rng)} {which}"
     assert edit.to is not None
@@ -102,8 +127,10 @@ def parse(text: str) -> Edit:
         match = form.fullmatch(letters)
         if match is not None:
             said = dict(tokens[slice(*match.span(1))])
-            group = Group(1, said["c"], said["s"], said.get("z"), said.get("p"))
-            return Edit(name, group, None if name in ("remove", "add") else tokens[-1][1])
+            if name == "add":
+                return Edit(name, Group(1, said["c"], said["s"], said.get("z"), said["p"]))
+            which = Which(said.get("c"), said.get("s"), said.get("p"))
+            return Edit(name, which, None if name == "remove" else tokens[-1][1])
     raise ValueError(f"instruction {text!r}: not of a form of make, turn, change, move, remove or add")
 
 
@@ -123,23 +150,36 @@ def _random(scene: Scene, name: str, rng: np.random.Generator) -> Edit:
     """An edit that may turn out not to be possible."""
     if name == "add":
         return Edit("add", Group(1, *kind(rng), one_of(PLACES, rng)))
-    thing = one_of(scene.things, rng)
-    alike = sum(other.kind[:2] == thing.kind[:2] for other in scene.things) > 1
-    which = Group(1, thing.colour, thing.shape, None, thing.place if alike or rng.random() < 0.15 else None)
     options = {"recolour": tuple(COLOURS), "resize": tuple(SIZES), "move": PLACES}
+    which = _which(one_of(scene.things, rng), scene, rng)
     return Edit(name, which, one_of(options[name], rng) if name in options else None)
 
 
-def _meant(group: Group, scene: Scene) -> Thing:
-    meant = [
-        thing
-        for thing in scene.things
-        if thing.kind[:2] == (group.colour, group.shape) and group.place in (None, thing.place)
-    ]
-    if len(meant) != 1:
-        where = f" {group.place}" if group.place else ""
-        raise ValueError(f"{group.colour} {group.shape}{where}: {len(meant)} are there, not one")
-    return meant[0]
+def _which(thing: Thing, scene: Scene, rng: np.random.Generator) -> Which:
+    """Anything that tells the thing from the others, most often its colour and shape, or the latter alone."""
+    colour, shape, place = thing.colour, thing.shape, thing.place
+    weights = {
+        Which(colour, shape): 6,
+        Which(None, shape): 3,
+        Which(): 3,
+        Which(colour): 2,
+        Which(colour, shape, place): 1,
+        Which(None, shape, place): 1,
+        Which(colour, None, place): 1,
+        Which(None, None, place): 1,
+    }
+    telling = [which for which in weights if which.tells(scene) == [thing]]
+    return one_of(tuple(which for which in telling for _ in range(weights[which])), rng)
+
+
+def _named(which: Which, rng: np.random.Generator) -> str:
+    """ "the red circle on the left"."""
+    if which == Which():
+        return "it"
+    colour = f" {one_of(PLAIN.colours[which.colour], rng)}" if which.colour else ""
+    shape = one_of(PLAIN.shapes[which.shape], rng)[0] if which.shape else one_of(_THING, rng)
+    place = f" {one_of(PLAIN.places[which.place], rng)}" if which.place else ""
+    return f"the{colour} {shape}{place}"
 
 
 def _put(what: Kind, place: str | None, scene: Scene, rng: np.random.Generator | None) -> Thing:
@@ -155,15 +195,18 @@ def _to(place: str) -> tuple[str, ...]:
     return tuple(sorted({"to " + phrase.partition(" ")[2] for phrase in PLAIN.places[place]}))
 
 
+_THING = ("thing", "shape")
 _MAKE = ("make", "turn")
 _CHANGE = "change the color of"
 _MOVE = ("move", "shift")
 _REMOVE = ("remove", "delete", "take away")
 _ADD = ("add", "put")
-# t the, M make, C change, V move, X remove, A add, > to, q to a place
+# t the, i thing, j it, M make, C change, V move, X remove, A add, > to, q to a place
 _MORE: tuple[tuple[str, Token], ...] = (
     ("the", ("t", None)),
+    ("it", ("j", None)),
     ("to", (">", None)),
+    *((phrase, ("i", None)) for phrase in _THING),
     *((phrase, ("M", None)) for phrase in _MAKE),
     (_CHANGE, ("C", None)),
     *((phrase, ("V", None)) for phrase in _MOVE),
@@ -171,10 +214,11 @@ _MORE: tuple[tuple[str, Token], ...] = (
     *((phrase, ("A", None)) for phrase in _ADD),
     *((phrase, ("q", place)) for place in PLACES for phrase in _to(place)),
 )
+_WHICH = "(j|tc?[si]p?)"
 _FORMS = {
-    "recolour": re.compile("(?:M(?!.*>)|C(?=.*>))(tcsp?)>?c"),
-    "resize": re.compile("M(tcsp?)z"),
-    "move": re.compile("V(tcsp?)q"),
-    "remove": re.compile("X(tcsp?)"),
+    "recolour": re.compile(f"(?:M(?!.*>)|C(?=.*>)){_WHICH}>?c"),
+    "resize": re.compile(f"M{_WHICH}z"),
+    "move": re.compile(f"V{_WHICH}q"),
+    "remove": re.compile(f"X{_WHICH}"),
     "add": re.compile("A(nz?csp)"),
 }
