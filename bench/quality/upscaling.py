@@ -101,6 +101,7 @@ def main() -> None:
     parser.add_argument("--factor", type=int, default=4)
     parser.add_argument("--free", help="a run that was not trained for it")
     parser.add_argument("-n", "--count", type=int, default=200)
+    parser.add_argument("--name", default="upscaling", help="of the file of results")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int)
     options = parser.parse_args()
@@ -113,7 +114,7 @@ def main() -> None:
         rows.append([one.name, *cells, f"{one.seconds:.2f}"])
         print(rows[-1], flush=True)
     write(
-        "upscaling",
+        options.name,
         f"Super-resolution {options.factor}x to {trained.size} pixels: {options.folder.name}",
         {"pictures": options.count, "factor": options.factor, "model": trained.model.fingerprint[:16]},
         ["", "PSNR, dB", "consistency, dB", *COLUMNS, "s a picture"],

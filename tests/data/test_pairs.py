@@ -133,7 +133,6 @@ def test_a_batch_has_each_with_its_own_first(tmp_path, resident):
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ({"stream": True}, "stream True: not with pairs"),
         ({"flip": True}, "flip True: not with pairs"),
         ({"augment": 0.1}, "augment 0.1: not with pairs"),
     ],

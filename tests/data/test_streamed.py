@@ -5,11 +5,13 @@ import pytest
 import torch
 
 import phosphene
+from phosphene.data.annotations import Columns
 from phosphene.data.cache import prepare
 from phosphene.data.load import load, stream
 from phosphene.data.loader import Loader, indices, rows_of
 from phosphene.data.sources import find
 from phosphene.data.streamed import Streamed
+from phosphene.pictures.pixels import to_values
 from phosphene.recipes.presets import RECIPES
 from phosphene.recipes.settings import changed, parse_assignment
 from tests.conftest import SMALL, small
@@ -98,6 +100,54 @@ def test_the_next_of_the_given_pictures_stands_in_for_an_unreadable_one(tmp_path
     assert np.array_equal(data.pictures[[7, 39]], again.pictures[[9, 0]])
     streamed(data).close()
     streamed(again).close()
+
+
+def pairs(root, broken=()):
+    """A shard of eight pairs, the greys 10 k and 10 k + 5 each, and what is said of them."""
+    members = {}
+    for key in range(8):
+        for name, grey in ((f"{key}.before.jpg", 2 * key), (f"{key}.jpg", 2 * key + 1)):
+            members[name] = b"no picture" if name in broken else picture(grey)
+        members[f"{key}.txt"] = f"brighten {key}"
+    shard(root / "pairs.tar", members)
+    return find(root, Columns(pairs=True))
+
+
+def test_streamed_pairs_are_those_of_the_cache(tmp_path):
+    source = pairs(tmp_path)
+    ours, theirs = stream(source, 16, threads=2), prepare(source, 16)
+    assert len(ours.learned) == 8
+    assert np.array_equal(ours.learned, theirs.learned)
+    assert ours.captions == theirs.captions
+    one, other = (Loader(data, data.learned, 4, 3, "cpu") for data in (ours, theirs))
+    for step in (0, 1, 5, 2):
+        batch, same = one.batch(step), other.batch(step)
+        assert torch.equal(batch.numbers, same.numbers)
+        assert torch.equal(batch.values, same.values)
+        assert batch.before is not None
+        assert same.before is not None
+        assert torch.equal(batch.before, same.before)
+        again = rows_of(ours, batch.numbers.numpy(), torch.device("cpu")).before
+        assert again is not None
+        assert torch.equal(again, batch.before)
+    one.close()
+
+
+@pytest.mark.parametrize("broken", ["2.before.jpg", "2.jpg"])
+def test_another_pair_stands_in_for_one_of_which_half_is_unreadable(tmp_path, broken):
+    data, whole = stream(pairs(tmp_path / "a", [broken]), 16), prepare(pairs(tmp_path / "b"), 16)
+    second, third = whole.learned[2:4].tolist()
+    loader = Loader(data, data.learned, 8, 1, "cpu")
+    for rows in (loader.batch(0), rows_of(data, data.learned, torch.device("cpu"))):
+        numbers = rows.numbers.tolist()
+        assert sorted(numbers) == sorted([*(set(whole.learned.tolist()) - {second}), third])
+        taken = whole.at(np.array(numbers))
+        assert taken.first is not None
+        assert rows.before is not None
+        assert torch.equal(rows.values, to_values(torch.from_numpy(taken.pixels)))
+        assert torch.equal(rows.before, to_values(torch.from_numpy(taken.first)))
+    loader.close()
+    assert [name for name, _ in data.unreadable] == [f"pairs.tar/{broken}"]
 
 
 def test_sides_follow_from_names(tmp_path):

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 
 from phosphene.data.source import ALONE, Source
-from phosphene.data.streamed import Streamed
+from phosphene.data.streamed import Streamed, Taken
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,17 @@ class Dataset:
         """The pictures that are learned and measured: all, or the second ones of pairs."""
         everything = np.arange(len(self.pictures), dtype=np.int64)
         return everything if self.before is None else everything[self.before != ALONE]
+
+    def at(self, numbers: Int64[np.ndarray, " b"]) -> Taken:
+        """These of the pictures that are learned, and those that they were made from. In place of a streamed
+        one that cannot be read stands the next, as itself: `order` has the numbers of those that stand there.
+        """
+        if isinstance(self.pictures, Streamed):
+            learned = self.learned
+            taken = self.pictures.take(learned, np.searchsorted(learned, numbers), self.before)
+            return taken._replace(order=learned[taken.order])
+        first = None if self.before is None else self.pictures[self.before[numbers]]
+        return Taken(self.pictures[numbers], first, numbers)
 
     @property
     def size(self) -> int:

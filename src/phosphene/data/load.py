@@ -7,7 +7,7 @@ import numpy as np
 
 from phosphene.data.annotations import Columns
 from phosphene.data.cache import Progress, prepare
-from phosphene.data.dataset import Dataset, Report, fingerprint
+from phosphene.data.dataset import Dataset, Report, fingerprint, paired
 from phosphene.data.decoding import Channels, Decoded, Settings, decode, own_size
 from phosphene.data.source import Source
 from phosphene.data.sources import find
@@ -89,4 +89,5 @@ def stream(
             notes=notes,
             problems=source.problems,
         ),
+        before=paired(source, range(count)),
     )

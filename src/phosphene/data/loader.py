@@ -63,25 +63,16 @@ class Rows(NamedTuple):
 def rows_of(dataset: Dataset, numbers: Int64[np.ndarray, " b"], device: torch.device) -> Rows:
     """These pictures in this order, as if they were a batch. In place of a streamed one that cannot be read
     stands the next, as itself."""
-    labels, pictures = dataset.labels, dataset.pictures
-    if isinstance(pictures, Streamed):
-        pixels, numbers = pictures.take(np.arange(len(pictures), dtype=np.int64), numbers)
-    else:
-        pixels = pictures[numbers]
+    labels = dataset.labels
+    pixels, first, numbers = dataset.at(numbers)
     chosen = torch.from_numpy(numbers).to(device)
     return Rows(
         values=to_values(torch.from_numpy(pixels)).to(device),
         labels=None if labels is None else torch.from_numpy(labels[numbers]).to(device),
         numbers=chosen,
         places=torch.arange(len(numbers), device=device),
-        before=None if dataset.before is None else to_values(_before(dataset, numbers)).to(device),
+        before=None if first is None else to_values(torch.from_numpy(first)).to(device),
     )
-
-
-def _before(dataset: Dataset, numbers: Int64[np.ndarray, " b"]) -> UInt8[Tensor, "b c h w"]:
-    """The pictures that these were made from."""
-    assert dataset.before is not None
-    return torch.from_numpy(dataset.pictures[dataset.before[numbers]])
 
 
 class _Chosen(NamedTuple):
@@ -145,7 +136,8 @@ class Loader:
         if len(indices) * pictures[0].nbytes * (1 if dataset.before is None else 2) <= resident:
             self.resident = torch.from_numpy(pictures[indices]).to(self.device)
             if dataset.before is not None:
-                self.resident_before = _before(dataset, indices).to(self.device)
+                first = pictures[dataset.before[indices]]
+                self.resident_before = torch.from_numpy(first).to(self.device)
         else:
             read_at_random(pictures)
 
@@ -184,14 +176,13 @@ class Loader:
 
     def read(self, step: int) -> tuple[_Chosen, UInt8[Tensor, "b c h w"], UInt8[Tensor, "b c h w"] | None]:
         """What the thread makes: the pixels, out of the cache file or decoded."""
-        order, pictures = self.order(step), self.dataset.pictures
+        order, pictures, before = self.order(step), self.dataset.pictures, self.dataset.before
         if isinstance(pictures, Streamed):
-            pixels, order = pictures.take(self.indices, order)
+            pixels, first, order = pictures.take(self.indices, order, before)
         else:
             pixels = pictures[self.indices[order]]
-        paired = self.dataset.before is not None
-        before = self.host(_before(self.dataset, self.indices[order]).numpy()) if paired else None
-        return self.chosen(order), self.host(pixels), before
+            first = None if before is None else pictures[before[self.indices[order]]]
+        return self.chosen(order), self.host(pixels), None if first is None else self.host(first)
 
     def host(self, values: np.ndarray) -> Tensor:
         """The values where the device can copy them from while the host goes on."""

@@ -7,6 +7,7 @@ from the cache: no buffer is shuffled. Threads decode, because Pillow does that 
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Int64, UInt8
@@ -15,6 +16,14 @@ from phosphene.data.decoding import Settings, decode
 from phosphene.data.source import Source
 
 TRIED = 10_000  # pictures in place of unreadable ones, before a set counts as unreadable
+
+
+class Taken(NamedTuple):
+    """Pictures, those that they were made from if pairs were asked for, and their places."""
+
+    pixels: UInt8[np.ndarray, "b c h w"]
+    first: UInt8[np.ndarray, "b c h w"] | None
+    order: Int64[np.ndarray, " b"]
 
 
 class Streamed:
@@ -43,30 +52,47 @@ class Streamed:
         """In place of an unreadable picture stands the next one that is readable."""
         numbers = np.arange(len(self), dtype=np.int64)[which]
         everything = np.arange(len(self), dtype=np.int64)
-        return self.take(everything, np.atleast_1d(numbers))[0].reshape(*np.shape(numbers), *self.shape[1:])
+        taken = self.take(everything, np.atleast_1d(numbers))
+        return taken.pixels.reshape(*np.shape(numbers), *self.shape[1:])
 
     def __array__(self, dtype: object = None, copy: bool | None = None) -> UInt8[np.ndarray, "n c h w"]:
         """All of them, in memory."""
         return self[:]
 
     def take(
-        self, numbers: Int64[np.ndarray, " n"], order: Int64[np.ndarray, " b"]
-    ) -> tuple[UInt8[np.ndarray, "b c h w"], Int64[np.ndarray, " b"]]:
+        self,
+        numbers: Int64[np.ndarray, " n"],
+        order: Int64[np.ndarray, " b"],
+        before: Int64[np.ndarray, " m"] | None = None,
+    ) -> Taken:
         """The pictures numbers[order], and the order with the next readable place for each unreadable one.
 
-        Raises ValueError if TRIED pictures in turn are unreadable.
+        before: of every picture of the source the one that it was made from; a pair of which either cannot be
+        read is unreadable. Raises ValueError if TRIED pictures in turn are unreadable.
         """
         order = order.copy()
-        pixels, good = self.decoded(numbers[order])
+        pixels, first, good = self._decoded(numbers[order], before)
         for _ in range(min(len(numbers), TRIED)):
             if good.all():
-                return pixels, order
+                return Taken(pixels, first, order)
             bad = np.flatnonzero(~good)
             order[bad] = (order[bad] + 1) % len(numbers)
-            pixels[bad], good[bad] = self.decoded(numbers[order[bad]])
+            pixels[bad], more, good[bad] = self._decoded(numbers[order[bad]], before)
+            if first is not None:
+                first[bad] = more
         number, reason = next(iter(self.unreadable.items()))
         name = self.source.names[number]
         raise ValueError(f"too many pictures of {self.source.name} cannot be read: {name}: {reason}")
+
+    def _decoded(
+        self, numbers: Int64[np.ndarray, " b"], before: Int64[np.ndarray, " m"] | None
+    ) -> tuple[UInt8[np.ndarray, "b c h w"], UInt8[np.ndarray, "b c h w"] | None, Bool[np.ndarray, " b"]]:
+        """The same with the pictures that they were made from."""
+        pixels, good = self.decoded(numbers)
+        if before is None:
+            return pixels, None, good
+        first, readable = self.decoded(before[numbers])
+        return pixels, first, good & readable
 
     def decoded(
         self, numbers: Int64[np.ndarray, " b"]

@@ -113,12 +113,11 @@ def choose(reference: str, count: int, seed: int, data: Real, recipe: Recipe) ->
 
 def chosen(dataset: Dataset, numbers: Int64[np.ndarray, " n"], what: str, seed: int) -> Chosen:
     """Some pictures of a data set, in the order of their numbers."""
-    numbers = np.sort(numbers)
-    pictures = np.ascontiguousarray(dataset.pictures[numbers])
+    pictures, first, numbers = dataset.at(np.sort(numbers))
     record = Pictures(what=what, count=len(pictures), seed=seed, fingerprint=fingerprint(pictures))
     labels = None if dataset.labels is None else dataset.labels[numbers]
     captions = dataset.captions and tuple(dataset.captions[i] for i in numbers.tolist())
-    return Chosen(pictures, labels, record, captions, first_ones(dataset, numbers))
+    return Chosen(pictures, labels, record, captions, first)
 
 
 def first_ones(dataset: Dataset, numbers: Int64[np.ndarray, " n"]) -> UInt8[np.ndarray, "n c h w"] | None:

@@ -47,7 +47,7 @@ class DataSettings(Settings):
 
     @model_validator(mode="after")
     def _pairs_stay_pairs(self) -> "DataSettings":
-        for name in ("stream", "flip", "augment") if self.pairs else ():
+        for name in ("flip", "augment") if self.pairs else ():
             if value := getattr(self, name):
                 raise ValueError(
                     f"{name} {value}: not with pairs, whose pictures stay as they are; leave it out"

@@ -141,7 +141,7 @@ MADE: Mapping[str, Made] = {
         count=10_000,
         size=64,
         make=_faces,
-        sizes=range(32, 257),
+        sizes=range(32, 513),
         extra="faces",
         edits=_face_edits,
     ),
