@@ -26,6 +26,7 @@ from phosphene.store.model import WEIGHTS
 from phosphene.store.shipped import About, Score
 from phosphene.training.folder import RunFolder
 
+ALL = 10**6  # tiles, of however many there are
 MODELS, DATA, RUNS = Path("models"), Path("data/models"), Path("runs/models")
 
 
@@ -36,12 +37,21 @@ def command(*words: str | Path) -> None:
 
 
 def make_data(planned: Planned, extent: Extent) -> Path:
-    folder = DATA / (f"{planned.data}-edits" if planned.edits else planned.data)
-    if not folder.exists():  # a set is whole or absent
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        how = ["--count", str(extent.pictures or planned.count), "--size", "64"]
-        command("data", planned.data, "--out", folder, *how, *(["--edits"] if planned.edits else []))
-    return folder
+    """The set's folder. A set is whole or absent: what is there is not made again."""
+    count, name = str(extent.pictures or planned.count), planned.data
+    DATA.mkdir(parents=True, exist_ok=True)
+
+    def made(folder: Path, name: str, *how: str | Path) -> Path:
+        if not folder.exists():
+            command("data", name, "--out", folder, *how)
+        return folder
+
+    if planned.of_whole is not None:
+        side = str(planned.of_whole)
+        whole = made(DATA / f"{name}-{side}", name, "--count", count, "--size", side)
+        return made(DATA / f"{name}-tiles", "photos", "--from", whole, "--count", str(ALL), "--size", "64")
+    how = ["--count", count, "--size", "64", *(["--edits"] if planned.edits else [])]
+    return made(DATA / (f"{name}-edits" if planned.edits else name), name, *how)
 
 
 def train(planned: Planned, data: Path, extent: Extent) -> RunFolder:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.quality import clip as of_clip
-from bench.quality import editing, inpainting, text, upscaling
+from bench.quality import editing, inpainting, nearest, text, upscaling
 from bench.quality.restored import MEANT, Distribution
 from phosphene.families import clip
 from phosphene.families.generator import load
@@ -34,9 +34,12 @@ Scores = Callable[[Path, Path, Extent], Iterator[Score]]
 
 @dataclass(frozen=True)
 class Planned:
-    """A model to ship. data: the set that it learns of, `count` pictures, or triples where it edits. begins:
-    the model that it begins from, ranker: the CLIP that chooses among its candidates, each one of those
-    planned before it."""
+    """A model to ship.
+
+    data: the set that it learns of, `count` pictures, or triples where it edits. of_whole: it learns of the
+    textured tiles of those pictures, made with so many pixels a side and halved. begins: the model that it
+    begins from, ranker: the CLIP that chooses among its candidates, each one of those planned before it.
+    """
 
     name: str
     data: str
@@ -47,6 +50,7 @@ class Planned:
     measured: str
     scores: Scores
     edits: bool = False
+    of_whole: int | None = None
     begins: str | None = None
     ranker: str | None = None
 
@@ -116,7 +120,11 @@ def made_whole(run: Path, data: Path, extent: Extent) -> Iterator[Score]:
 
 def obeyed(run: Path, data: Path, extent: Extent) -> Iterator[Score]:
     """Of editing by instruction: the requested change and no other."""
-    names = {"held-out": ("asked for changed, all else kept", 90), "withheld": ("withheld pairs", None)}
+    names = {
+        "held-out": ("asked for changed, all else kept", 90),
+        "withheld": ("withheld pairs", None),
+        "paraphrased": ("words never trained on", None),
+    }
     for one in editing.measure(load(run, extent.device), data, extent.count):
         print(f"{one.kind}: {text.shown(one.both)}% both, {one.by_edit}", flush=True)
         if one.kind in names:
@@ -134,6 +142,14 @@ def understood(run: Path, data: Path, extent: Extent) -> Iterator[Score]:
         print(*line.cells, flush=True)
         if line.what in names:
             yield percent(names[line.what], share(line.right, line.of), line.of, None)
+
+
+def named(run: Path, data: Path, extent: Extent) -> Iterator[Score]:
+    """Of text to image where no judge reads pictures."""
+    found = nearest.measure(load(run, extent.device), data, extent.count, 1)
+    for what, one in found.shares.items():
+        print(f"{what}: {text.shown(one.right)}%, by guessing {100 * one.guessed:.1f}%", flush=True)
+        yield percent(f"nearest of {found.among} real pictures: {what}", one.right, len(found.asked), None)
 
 
 def paired(name: str, one: Distribution, of: int) -> Score:
@@ -225,7 +241,62 @@ FACES_INPAINTING = Planned(
     "Held-out faces, strokes, boxes and borders missing; KID on the shipped encoder.",
     made_whole,
 )
+FACES_EDITING = Planned(
+    "faces-editing",
+    "faces",
+    20_000,
+    "cartoon faces, 64 pixels, changed by instruction",
+    FACES.licence,
+    'phosphene edit faces-editing --image face.png --prompt "add round glasses"',
+    "Held-out faces, read by the shipped reader of attributes: the requested change, and no other.",
+    obeyed,
+    edits=True,
+    begins="faces",
+)
+FACES_SUPERRES = Planned(
+    "faces-superres",
+    "faces",
+    800,
+    "super-resolution, 4 times, of cartoon faces: the second stage of a cascade",
+    FACES.licence,
+    "phosphene cascade faces faces-superres --out cascade",
+    "Tiles of held-out faces, made smaller and larger again; KID on the shipped encoder.",
+    enlarged,
+    of_whole=512,
+    begins="superres",
+)
+PHOTOS_INPAINTING = Planned(
+    "photos-inpainting",
+    "photos",
+    20_000,
+    "photographs, 64 pixels, with a part missing, made whole",
+    SUPERRES.licence,
+    "phosphene inpaint photos-inpainting --image photo.png --mask mask.png",
+    "Tiles of held-out photographs, strokes, boxes and borders missing; KID on the shipped encoder.",
+    made_whole,
+)
+EMOJI = Planned(
+    "emoji",
+    "emoji",
+    3_641,
+    "emoji with transparency, 64 pixels, from their names",
+    "Apache-2.0; it learned from Noto Color Emoji (SIL-1.1)",
+    'phosphene sample emoji --prompt "woman firefighter: medium skin tone"',
+    "Names that training never had, each a concept and a skin tone that it had apart.",
+    named,
+)
 PLANNED = {
     planned.name: planned
-    for planned in (SHAPES_CLIP, SHAPES, FACES, SUPERRES, SHAPES_EDITING, FACES_INPAINTING)
+    for planned in (
+        SHAPES_CLIP,
+        SHAPES,
+        FACES,
+        SUPERRES,
+        SHAPES_EDITING,
+        FACES_EDITING,
+        FACES_INPAINTING,
+        FACES_SUPERRES,
+        PHOTOS_INPAINTING,
+        EMOJI,
+    )
 }
