@@ -132,6 +132,23 @@ def test_layers_that_get_no_gradient(kind, field):
     assert kinds(told(layers=rare)) == []
 
 
+def test_a_run_that_goes_on_at_a_higher_rate_may_lose_more():
+    """Its rate fell to nothing and its loss by half; given a larger budget, both are again what they were."""
+
+    def change(number, step):
+        rate = 1.0 if not 150 < number <= 250 else (250 - number) / 100
+        return step._replace(rate=rate, loss=step.loss * (1 if rate == 1 else 0.5))
+
+    assert kinds(told(500, change)) == []
+    # It is as if it had begun there: what happens then is still found.
+    said = found(told(500, lambda n, s: times("loss", 3.0)(n - 200, change(n, s))))
+    assert [finding.kind for finding in said] == ["learning-rate-high"]
+    assert 350 < said[0].step <= 350 + 2 * BLOCK + 16
+    # Without the fall of the rate the same losses are a fault.
+    faults = kinds(told(500, lambda n, s: change(n, s)._replace(rate=1.0)))
+    assert set(faults) == {"learning-rate-high"}
+
+
 def test_a_learning_rate_by_the_change_of_the_weights():
     high = found(told(layers=looks(1, 1000, change=0.2)))
     assert [(f.kind, f.step) for f in high] == [("learning-rate-high", 8)]

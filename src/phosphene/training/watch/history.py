@@ -16,6 +16,7 @@ from phosphene.training.watch.observation import HeldOut, Layers, Observation, S
 RECENT = 64  # steps
 BLOCK = 32  # steps: a median over them varies by a fifth of what one step does (1.25 / sqrt(32))
 MOST = 64  # blocks
+AGAIN = 1.5  # times the learning rate of the step before
 LOOKS = 8  # of weights, held-out losses and samples
 # The first quarter of a run teaches what pictures look like: its samples say nothing of a fault.
 EARLY = 0.25
@@ -63,6 +64,9 @@ class History:
     def add(self, told: Observation) -> None:
         self.step = told.step
         if told.training is not None:
+            if self._goes_on(told.training.rate):
+                self.blocks, self.partial, self.counted = [], [], 0
+                self.steps.clear()
             self.steps.append(told.training)
             self.counted += 1
             if self.counted % BLOCK == 0:
@@ -90,6 +94,13 @@ class History:
     def last(self, count: int) -> list[Step]:
         """The newest steps, oldest first; fewer if there are fewer."""
         return list(self.steps)[-count:]
+
+    def _goes_on(self, rate: float) -> bool:
+        """Whether the learning rate rises after it fell: a run that was given a larger budget. What the loss
+        was at the end, at a small rate, is no measure of what it is at a large one."""
+        if not self.steps or self.steps[0].rate <= self.steps[-1].rate:
+            return False
+        return rate > AGAIN * max(self.steps[-1].rate, 0)
 
     def _close(self) -> None:
         self.partial.append(self.now)
