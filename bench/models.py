@@ -36,6 +36,12 @@ def command(*words: str | Path) -> None:
     subprocess.run([sys.executable, "-m", "phosphene", *map(str, words)], check=True)
 
 
+def here_or_shipped(name: str) -> Path:
+    """The run that was trained here, or the name of the model that is shipped."""
+    trained = RUNS / name
+    return trained if trained.exists() else Path(name)
+
+
 def make_data(planned: Planned, extent: Extent) -> Path:
     """The set's folder. A set is whole or absent: what is there is not made again."""
     count, name = str(extent.pictures or planned.count), planned.data
@@ -61,7 +67,7 @@ def train(planned: Planned, data: Path, extent: Extent) -> RunFolder:
     if run.recipe.is_file():
         command("train", "--resume", run.root, *how)
     else:
-        how += [] if planned.begins is None else ["--from", RUNS / planned.begins]
+        how += [] if planned.begins is None else ["--from", here_or_shipped(planned.begins)]
         command("train", data / "train", "--out", run.root, "--recipe", MODELS / f"{planned.name}.toml", *how)
     return run
 
@@ -89,7 +95,7 @@ def ship(planned: Planned, run: RunFolder, found: list[Score]) -> None:
     )
     # Where pictures and models were in the checkout, wherever that was.
     recipe = run.recipe.read_text()
-    for folder in (DATA, RUNS):
+    for folder in (DATA, RUNS, MODELS):
         recipe = recipe.replace(f'"{folder.resolve()}/', f'"{folder}/')
     shipped.ship(run.model, MODELS / planned.name, recipe, told)
     print(f"shipped in {MODELS / planned.name}", flush=True)
@@ -122,8 +128,7 @@ def main() -> None:
             parser.error(f"{name}: known are {', '.join(PLANNED)}")
         planned, extent = PLANNED[name], given
         if planned.ranker is not None and given.ranker is None:
-            trained = RUNS / planned.ranker  # here, or the one that is shipped
-            extent = replace(given, ranker=trained if trained.exists() else Path(planned.ranker))
+            extent = replace(given, ranker=here_or_shipped(planned.ranker))
         data = make_data(planned, extent)
         run = RunFolder(RUNS / name) if options.trained else train(planned, data, extent)
         ship(planned, run, scores(planned, run, data, extent))

@@ -15,7 +15,8 @@ figure. Beside it, what the judge makes of the pictures that were rendered as an
 import argparse
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple
@@ -31,6 +32,8 @@ from bench.side_by_side import write
 from phosphene.data.made.faces.attributes import ATTRIBUTES
 from phosphene.data.made.folder import read_made
 from phosphene.data.made.shapes import oracle
+from phosphene.data.made.shapes.claims import Group
+from phosphene.data.made.shapes.edit import parse
 from phosphene.data.made.shapes.scene import from_fields
 from phosphene.families.generator import Generator
 from phosphene.measures import attributes
@@ -125,8 +128,9 @@ def edited(generator: Generator, asked: Triples, seed: int, how: Mapping[str, An
 
 
 class Measured(NamedTuple):
-    """Of instructions of one kind: shares of pictures. both: by kind of edit too, in percent. real: both, of
-    the pictures that were rendered as answers."""
+    """Of instructions of one kind: shares of pictures. both: also by kind of edit, in percent, and of shapes
+    by what the instruction says of the thing that is meant. real: both, of the pictures that were rendered as
+    answers."""
 
     asked: Triples
     made: Pictures
@@ -135,6 +139,7 @@ class Measured(NamedTuple):
     kept: Interval
     real: Interval
     by_edit: Mapping[str, float]
+    by_name: Mapping[str, float]
 
     @property
     def kind(self) -> str:
@@ -157,12 +162,26 @@ def measure(generator: Generator, folder: Path, count: int, seed: int = 1, **how
     for asked in triples(folder, count, generator.size):
         answers = edited(generator, asked, seed, how)
         judged, real = JUDGES[name](answers, asked), JUDGES[name](asked.after, asked)
-        of_edit: dict[str, list[bool]] = {}
-        for (_, row), right in zip(asked.rows, judged.both, strict=True):
-            of_edit.setdefault(row["edit"], []).append(right)
         both, changed, kept = map(among, (judged.both, judged.changed, judged.kept))
-        by_edit = {edit: 100 * mean(map(float, right)) for edit, right in sorted(of_edit.items())}
-        yield Measured(asked, answers, both, changed, kept, among(real.both), by_edit)
+        by_edit = grouped(judged.both, [row["edit"] for _, row in asked.rows])
+        by_name = grouped(judged.both, list(map(said_of, asked.instructions))) if name == "shapes" else {}
+        yield Measured(asked, answers, both, changed, kept, among(real.both), by_edit, by_name)
+
+
+def grouped(right: Sequence[bool], groups: Sequence[str]) -> dict[str, float]:
+    """The share that is right of each group, in percent."""
+    of: dict[str, list[bool]] = {}
+    for group, one in zip(groups, right, strict=True):
+        of.setdefault(group, []).append(one)
+    return {group: 100 * mean(map(float, some)) for group, some in sorted(of.items())}
+
+
+def said_of(instruction: str) -> str:
+    """What an instruction of shapes says of the thing that is meant."""
+    which = parse(instruction).which
+    if isinstance(which, Group):
+        return "new"
+    return " and ".join(name for name, said in asdict(which).items() if said) or "it"
 
 
 def main() -> None:
@@ -183,8 +202,10 @@ def main() -> None:
     how = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     rows, notes, looked = list[list[object]](), list[str](), list[Image.Image]()
     for one in measure(generator, options.set, options.count, options.seed, **how):
-        parts = (f"{edit} {right:.1f}" for edit, right in one.by_edit.items())
-        notes.append(f"{one.kind}, both, by kind of edit: {', '.join(parts)}")
+        for what, groups in (("kind of edit", one.by_edit), ("what is said of the thing", one.by_name)):
+            if groups:
+                parts = (f"{group} {right:.1f}" for group, right in groups.items())
+                notes.append(f"{one.kind}, both, by {what}: {', '.join(parts)}")
         rows.append([one.kind, one.of, *map(shown, (one.both, one.changed, one.kept, one.real))])
         print(rows[-1], flush=True)
         for three in list(zip(one.asked.before, one.made, one.asked.after, strict=True))[:LOOKED_AT]:

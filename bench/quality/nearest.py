@@ -1,8 +1,8 @@
 """Whether what is made of a name is nearest to the picture of that name: `python -m bench.quality.nearest RUN
 data/emoji`.
 
-For sets that no judge reads, such as emoji. Prompts are names of its held-out side, which training never had;
-of emoji they are pairs of a concept and a skin tone, both of which it had apart. Each picture that is made is
+For emoji, which no judge reads. Prompts are names of the set's held-out side, which training never had: pairs
+of a concept and a skin tone, both of which it had apart. Each picture that is made is
 compared with all held-out ones on the features of the shipped encoder, over white: how often the nearest has
 the name that was asked for, how often its concept, its skin tone. Beside it what the commonest would reach.
 """
@@ -22,6 +22,7 @@ from PIL import Image
 import phosphene
 from bench.quality.text import among, shown
 from bench.side_by_side import write
+from phosphene.data.made.folder import read_made
 from phosphene.families.generator import Generator
 from phosphene.measures.features.shipped import shipped
 from phosphene.measures.interval import Interval
@@ -66,7 +67,9 @@ class Measured(NamedTuple):
 
 
 def measure(generator: Generator, folder: Path, count: int, seed: int) -> Measured:
-    """Of at most so many names of the set's held-out side, at even distances."""
+    """Of at most so many names of the set's held-out side, at even distances. ValueError for another set."""
+    if (read_made(folder) or {}).get("set") != "emoji":
+        raise ValueError(f"{folder}: not a set of emoji (phosphene data emoji)")
     place = folder / "held-out"
     rows = [json.loads(line) for line in (place / "metadata.jsonl").read_text("utf-8").splitlines()]
     size = (generator.size, generator.size)

@@ -72,7 +72,9 @@ def non_local_means(images: list[Image.Image], own: Bytes) -> Way:
     def way(i: int) -> Image.Image:
         noisy = np.asarray(images[i])
         deviation = float((noisy.astype(np.float64) - own[i].transpose(1, 2, 0)).std())
-        return Image.fromarray(cv2.fastNlMeansDenoisingColored(noisy, None, deviation, deviation))
+        blue_first = np.ascontiguousarray(noisy[..., ::-1])  # as OpenCV's pictures are
+        clean = cv2.fastNlMeansDenoisingColored(blue_first, None, deviation, deviation)
+        return Image.fromarray(np.ascontiguousarray(clean[..., ::-1]))
 
     return way
 

@@ -11,6 +11,7 @@ from phosphene.data.load import load, stream
 from phosphene.data.loader import Loader, indices, rows_of
 from phosphene.data.sources import find
 from phosphene.data.streamed import Streamed
+from phosphene.evaluation.sets import chosen
 from phosphene.pictures.pixels import to_values
 from phosphene.recipes.presets import RECIPES
 from phosphene.recipes.settings import changed, parse_assignment
@@ -148,6 +149,23 @@ def test_another_pair_stands_in_for_one_of_which_half_is_unreadable(tmp_path, br
         assert torch.equal(rows.before, to_values(torch.from_numpy(taken.first)))
     loader.close()
     assert [name for name, _ in data.unreadable] == [f"pairs.tar/{broken}"]
+
+
+@pytest.mark.parametrize("broken", ["2.before.jpg", "2.jpg"])
+def test_what_is_evaluated_of_streamed_pairs_are_pairs(tmp_path, broken):
+    data, whole = stream(pairs(tmp_path / "a", [broken]), 16), prepare(pairs(tmp_path / "b"), 16)
+    some = chosen(data, data.learned[1:4], "training", 0)
+    second, third = whole.learned[[1, 3]].tolist()
+    assert some.numbers.tolist() == [second, third, third]
+    same = chosen(whole, some.numbers, "training", 0)
+    assert np.array_equal(some.pictures, same.pictures)
+    assert some.before is not None
+    assert same.before is not None
+    assert np.array_equal(some.before, same.before)
+    assert some.captions == same.captions
+    # Nothing from beyond those that were chosen stands in.
+    last = chosen(data, data.learned[1:3], "training", 0)
+    assert last.numbers.tolist() == [second, second]
 
 
 def test_sides_follow_from_names(tmp_path):

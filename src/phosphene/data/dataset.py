@@ -57,14 +57,17 @@ class Dataset:
         everything = np.arange(len(self.pictures), dtype=np.int64)
         return everything if self.before is None else everything[self.before != ALONE]
 
-    def at(self, numbers: Int64[np.ndarray, " b"]) -> Taken:
+    def at(self, numbers: Int64[np.ndarray, " b"], among: Int64[np.ndarray, " m"] | None = None) -> Taken:
         """These of the pictures that are learned, and those that they were made from. In place of a streamed
         one that cannot be read stands the next, as itself: `order` has the numbers of those that stand there.
+
+        among: those of which one may stand in, ascending, where it matters on which side of a split they are;
+        all that are learned by default. Raises ValueError if none of them can be read.
         """
         if isinstance(self.pictures, Streamed):
-            learned = self.learned
-            taken = self.pictures.take(learned, np.searchsorted(learned, numbers), self.before)
-            return taken._replace(order=learned[taken.order])
+            among = self.learned if among is None else among
+            taken = self.pictures.take(among, np.searchsorted(among, numbers), self.before)
+            return taken._replace(order=among[taken.order])
         first = None if self.before is None else self.pictures[self.before[numbers]]
         return Taken(self.pictures[numbers], first, numbers)
 

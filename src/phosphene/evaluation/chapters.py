@@ -207,7 +207,7 @@ def data(real: Real, recipe: Recipe) -> Section:
     }
     facts |= dict(report.notes)
     step = max(1, len(real.training) // 32)
-    some = np.ascontiguousarray(dataset.pictures[real.training[::step][:32]])
+    some = dataset.at(real.training[::step][:32], among=real.training).pixels
     shown = blocks.gallery(
         images(some), caption="Training pictures, at even distances", alt="training picture"
     )

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from phosphene.diffusion.level import like
 from phosphene.diffusion.noise import keys, normal
-from phosphene.evaluation.sets import Real, first_ones
+from phosphene.evaluation.sets import Real
 from phosphene.evaluation.subject import shown_of
 from phosphene.families.generator import Generator
 from phosphene.pages import blocks
@@ -31,7 +31,7 @@ class Way(NamedTuple):
 def forward(generator: Generator, data: Real) -> Way:
     """x_t = alpha x0 + sigma eps, one eps a picture, at times 0 to 1 of the schedule; scaled to be seen."""
     numbers = data.training[np.linspace(0, len(data.training) - 1, ROWS).astype(int)]
-    x0 = to_values(torch.from_numpy(np.ascontiguousarray(data.dataset.pictures[numbers])))
+    x0 = to_values(torch.from_numpy(data.dataset.at(numbers, among=data.training).pixels))
     eps = normal(keys(0, range(len(x0))), 0, tuple(x0.shape[1:]))
     films, words = [], []
     for t in np.linspace(0, 1, FRAMES):
@@ -59,7 +59,8 @@ def examples(generator: Generator, data: Real, count: int) -> list[Shown | None]
     """What is shown of held-out pictures, or of training pictures where there are none."""
     some = data.held_out if len(data.held_out) else data.training
     numbers = some[np.arange(count) * len(some) // count]
-    return shown_of(generator, data.dataset.pictures[numbers], first_ones(data.dataset, numbers))
+    taken = data.dataset.at(numbers, among=some)
+    return shown_of(generator, taken.pixels, taken.first)
 
 
 def section(there: Way, back: Way) -> Section:

@@ -38,12 +38,13 @@ class Real(NamedTuple):
 class Chosen(NamedTuple):
     """Real pictures, their labels and captions (None if the data has none), and what is said of them.
 
-    before: the pictures that they were made from, of data of pairs.
+    numbers: theirs in the data. before: the pictures that they were made from, of data of pairs.
     """
 
     pictures: UInt8[np.ndarray, "n c h w"]
     labels: Int64[np.ndarray, " n"] | None
     record: Pictures
+    numbers: Int64[np.ndarray, " n"]
     captions: tuple[tuple[str, ...], ...] | None = None
     before: UInt8[np.ndarray, "n c h w"] | None = None
 
@@ -113,18 +114,12 @@ def choose(reference: str, count: int, seed: int, data: Real, recipe: Recipe) ->
 
 def chosen(dataset: Dataset, numbers: Int64[np.ndarray, " n"], what: str, seed: int) -> Chosen:
     """Some pictures of a data set, in the order of their numbers."""
-    pictures, first, numbers = dataset.at(np.sort(numbers))
+    numbers = np.sort(numbers)
+    pictures, first, numbers = dataset.at(numbers, among=numbers)
     record = Pictures(what=what, count=len(pictures), seed=seed, fingerprint=fingerprint(pictures))
     labels = None if dataset.labels is None else dataset.labels[numbers]
     captions = dataset.captions and tuple(dataset.captions[i] for i in numbers.tolist())
-    return Chosen(pictures, labels, record, captions, first)
-
-
-def first_ones(dataset: Dataset, numbers: Int64[np.ndarray, " n"]) -> UInt8[np.ndarray, "n c h w"] | None:
-    """The pictures that these were made from, of data of pairs."""
-    if dataset.before is None:
-        return None
-    return np.ascontiguousarray(dataset.pictures[dataset.before[numbers]])
+    return Chosen(pictures, labels, record, numbers, captions, first)
 
 
 def _other(folder: str, data: Real, recipe: Recipe) -> Dataset:

@@ -197,7 +197,7 @@ def copies(subject: Subject, samples: Samples, encoder: Encoder) -> Found:
         each=tuple(found.copies.astype(float).tolist()),
         seconds=time.perf_counter() - begun,
     )
-    return Found((figure,), nearest=nearest(found, numbers, data.dataset.names))
+    return Found((figure,), nearest=nearest(found, training.numbers, data.dataset.names))
 
 
 def nearest(found: Memorised, numbers: np.ndarray, names: tuple[str, ...]) -> tuple[Near, ...]:

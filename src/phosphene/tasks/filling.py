@@ -15,14 +15,15 @@ SWEEPS = 8  # at each size
 
 
 def smooth(picture: Float[Tensor, "b c h w"], mask: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b c h w"]:
-    """The picture where the mask is 1, to the last bit, and a smooth continuation of it where it is 0; grey
-    (0) where nothing is known at all."""
+    """The picture where the mask is above 0, to the last bit, and a smooth continuation of it where it is 0;
+    grey (0) where nothing is known at all."""
+    mask = (mask > 0).to(picture)
     height, width = picture.shape[2:]
     if height == width == 1:
         return mask * picture
     share = _halved(mask)
     smaller = _halved(mask * picture) / share.clamp(min=1e-6)
-    coarse = smooth(smaller, (share > 0).to(mask))
+    coarse = smooth(smaller, share)
     filled = functional.interpolate(coarse, (height, width), mode="bilinear", align_corners=False)
     filled = torch.where(mask > 0, picture, filled)
     for _ in range(SWEEPS):

@@ -216,7 +216,7 @@ class Measurement:
         return Made(made, np.concatenate(features), joined(small))
 
     def pictures(self, numbers: Numbers) -> UInt8[Tensor, "n c h w"]:
-        return torch.from_numpy(self.trainer.dataset.pictures[numbers])
+        return torch.from_numpy(self.trainer.dataset.at(numbers).pixels)
 
     def observation(self, step: int, values: Tensor, judged: Memorised | None) -> Observation:
         """What the run's watch is told."""

@@ -58,6 +58,9 @@ class Edit:
     which: Which | Group
     to: str | None = None
 
+    def __post_init__(self) -> None:
+        assert (self.kind == "add") == isinstance(self.which, Group)
+
 
 def apply(edit: Edit, scene: Scene, rng: np.random.Generator | None = None) -> Scene:
     """The scene after the edit. What is moved or added comes to its place, off by a little if rng is given.

@@ -111,7 +111,8 @@ _EDITS = """
 
 Pictures come in pairs, NAME-source.png and NAME-target.png. The line of a target has three further fields and
 the kind of edit: `source` and `target` (files beside it), `instruction`, and `edit` (recolour, resize, move,
-remove or add). `phosphene.data.made.shapes.edit.obeyed(instruction, before, after)` says whether a picture is
-what was asked for. What a held-out triple begins with is not in train; what it ends with may be. A withheld
-one begins with a withheld pair, which the edit may take away.
+remove or add). An instruction names the thing by whatever tells it from the others: its colour and shape, one
+of them, its place, or "it". `phosphene.data.made.shapes.edit.obeyed(instruction, before, after)` says whether
+a picture is what was asked for. What a held-out triple begins with is not in train; what it ends with may be.
+A withheld one begins with a withheld pair, which the edit may take away.
 """
