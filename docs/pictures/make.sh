@@ -14,16 +14,37 @@ phosphene interpolate faces --seeds 0,7 -n 8 --prompt "a person with blonde hair
     --prompt "a person with a beard" --out between
 phosphene edit faces --image smiling/seed0-000000.png --prompt "A cartoon person with a black bun and closed eyes." \
     --strength 0.9 -n 4 --out edited
-phosphene edit shapes-editing --image "$here/scene.png" -n 3 --prompt "make the red circle blue" \
-    --prompt "move the red circle to the bottom left corner" --prompt "remove the yellow cross" --out told
+phosphene edit shapes-editing --image "$here/scene.png" -n 3 --prompt "make the circle blue" \
+    --prompt "move the red circle to the bottom left corner" --prompt "remove the cross" --out told
+phosphene edit faces-editing --image smiling/seed0-000000.png -n 3 --prompt "make the hair pink" \
+    --prompt "put sunglasses on the person" --prompt "give the person a moustache" --out instructed
 phosphene inpaint faces-inpainting --image smiling/seed0-000001.png --mask "$here/mask.png" -n 4 --out whole
 phosphene inpaint faces --image smiling/seed0-000000.png --mask "$here/mask.png" \
     --prompt "A cartoon person wearing sunglasses." -n 4 --out inpainted
 phosphene restore faces --image smiling/seed0-000000.png --what colouring -n 4 --out coloured
 phosphene upscale superres --image "$here/small.png" --out larger
-phosphene cascade faces superres --out both
+phosphene inpaint photos-inpainting --image "$here/photo.png" --mask "$here/mask.png" -n 4 --out mended
+phosphene cascade faces faces-superres --out both
 phosphene sample both --prompt "a person with blonde hair and glasses" -n 2 --out cascade
+phosphene data shapes --count 400 --seed 1 --out scenes --quiet
+phosphene search scenes/train "two green stars" --clip shapes-clip -n 8 --out "$here/found.png.new"
+mv "$here/found.png.new" "$here/found.png"
 
-for name in smiling circle grid between edited told whole inpainted coloured larger cascade; do
+# A handful of pictures of the user's own: line drawings.
+phosphene sample faces -n 16 --prompt "A cartoon person." --seed 9 --out plain
+mkdir drawings
+python - <<'DRAW'
+from pathlib import Path
+from PIL import Image, ImageFilter, ImageOps
+
+for path in Path("plain").glob("seed*.png"):
+    drawn = Image.open(path).convert("L").resize((256, 256)).filter(ImageFilter.CONTOUR)
+    ImageOps.autocontrast(drawn.filter(ImageFilter.MinFilter(5)).resize((64, 64))).save(Path("drawings") / path.name)
+DRAW
+phosphene adapt faces drawings --out drawn --budget 3m
+phosphene sample faces --adapter drawn -n 8 --prompt "A cartoon person with glasses." --out adapted
+
+for name in smiling circle grid between edited told instructed whole inpainted mended coloured larger cascade adapted
+do
     cp "$name/sheet.png" "$here/$name.png"
 done
