@@ -33,7 +33,7 @@ def smooth(picture: Float[Tensor, "b c h w"], mask: Float[Tensor, "b 1 h w"]) ->
 
 def _halved(values: Tensor) -> Tensor:
     """Means of 2x2 squares; of what there is of them at an odd edge."""
-    return functional.avg_pool2d(values, 2, ceil_mode=True, count_include_pad=False)
+    return functional.avg_pool2d(values, 2, ceil_mode=True)
 
 
 def _neighbours(values: Tensor) -> Tensor:
