@@ -91,6 +91,7 @@ def ship(planned: Planned, run: RunFolder, found: list[Score]) -> None:
         licence=planned.licence,
         example=planned.example,
         measured=planned.measured,
+        ranker=planned.ranker,
         scores=tuple(found),
     )
     # Where pictures and models were in the checkout, wherever that was.

@@ -26,7 +26,6 @@ from bench.quality.restored import (
     distribution,
     each,
     held_out,
-    mean,
     psnr,
     threads,
     to_images,
@@ -66,7 +65,7 @@ def generated(
     def way(i: int) -> Image.Image:
         hole = Image.fromarray((255 * missing[i, 0]).astype(np.uint8))
         made = generator.inpaint(images[i], hole, method=method, n=n, seed=1, first=i * n)
-        return mean(made) if n > 1 else made[0]
+        return made.mean() if n > 1 else made[0]
 
     return way
 

@@ -28,7 +28,6 @@ from bench.quality.restored import (
     distribution,
     each,
     held_out,
-    mean,
     psnr,
     threads,
     to_images,
@@ -60,7 +59,7 @@ def shown(generator: Generator, own: Bytes) -> list[Image.Image]:
 def generated(generator: Generator, images: list[Image.Image], n: int = 1) -> Way:
     def way(i: int) -> Image.Image:
         made = generator.restore(images[i], n=n, seed=1, first=i * n)
-        return mean(made) if n > 1 else made[0]
+        return made.mean() if n > 1 else made[0]
 
     return way
 

@@ -12,12 +12,10 @@ from PIL import Image
 
 from phosphene.data.cache import prepare
 from phosphene.data.sources import find
-from phosphene.families.sampled import Sampled
 from phosphene.measures.distances import frechet
 from phosphene.measures.features.shipped import shipped
 from phosphene.measures.interval import Interval
 from phosphene.measures.kernel import kernel_distance, paired_distance
-from phosphene.pictures.pixels import to_bytes
 
 MEANT = 8  # samples of a mean
 Bytes = UInt8[np.ndarray, "n c h w"]
@@ -83,11 +81,6 @@ def to_images(pictures: Bytes) -> list[Image.Image]:
 
 def to_pictures(images: Sequence[Image.Image]) -> Bytes:
     return np.stack([np.asarray(image.convert("RGB")).transpose(2, 0, 1) for image in images])
-
-
-def mean(made: Sampled) -> Image.Image:
-    """Of several samples of one question: nearest to the truth and, as blur is, no picture itself."""
-    return to_images(to_bytes(made.values.mean(0, keepdim=True)).numpy())[0]
 
 
 Way = Callable[[int], Image.Image]

@@ -27,7 +27,6 @@ from bench.quality.restored import (
     distribution,
     each,
     held_out,
-    mean,
     psnr,
     threads,
     to_images,
@@ -56,7 +55,7 @@ def generated(
 ) -> Way:
     def way(i: int) -> Image.Image:
         made = generator.upscale(images[i], factor=factor, method=method, n=n, seed=1, first=i * n)
-        return mean(made) if n > 1 else made[0]
+        return made.mean() if n > 1 else made[0]
 
     return way
 

@@ -23,7 +23,7 @@ phosphene inpaint faces --image smiling/seed0-000000.png --mask "$here/mask.png"
     --prompt "A cartoon person wearing sunglasses." -n 4 --out inpainted
 phosphene restore faces --image smiling/seed0-000000.png --what colouring -n 4 --out coloured
 phosphene upscale superres --image "$here/small.png" --out larger
-phosphene inpaint photos-inpainting --image "$here/photo.png" --mask "$here/mask.png" -n 4 --out mended
+phosphene inpaint photos-inpainting --image "$here/photo.png" --mask "$here/photo-mask.png" --crop 16 -n 4 --out mended
 phosphene cascade faces faces-superres --out both
 phosphene sample both --prompt "a person with blonde hair and glasses" -n 2 --out cascade
 phosphene data shapes --count 400 --seed 1 --out scenes --quiet

@@ -1,6 +1,7 @@
 """What a CLIP is asked: similarity, ranking, search, guidance; ours and those of transformers."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from phosphene.diffusion import exact
 from phosphene.diffusion.condition import Condition
 from phosphene.diffusion.guidance import towards
 from phosphene.diffusion.level import Level
+from phosphene.families import ranked
 from phosphene.families.clip import Clip, coloured, load
 from phosphene.families.generator import load as load_generator
 from phosphene.networks.build import build
@@ -66,9 +68,9 @@ def test_scores_ranks_and_logits_by_hand():
     np.testing.assert_allclose(
         clip.score(FEW, ["red", "green", "blue", "red"]), [0.1, -0.5, 0.4, 0.9], rtol=1e-6
     )
-    ranked = clip.rank(FEW, "red")
-    assert ranked.order.tolist() == [1, 3, 2, 0]  # equal ones in order
-    np.testing.assert_allclose(ranked.similarities, [0.1, 0.9, 0.3, 0.9], rtol=1e-6)
+    order = clip.rank(FEW, "red")
+    assert order.order.tolist() == [1, 3, 2, 0]  # equal ones in order
+    np.testing.assert_allclose(order.similarities, [0.1, 0.9, 0.3, 0.9], rtol=1e-6)
     expected = 10 * FEW.mean((2, 3))[:, [2, 0]] - 5
     torch.testing.assert_close(clip.logits(FEW, ["blue", "red"]), expected)
     with pytest.raises(ValueError, match="texts: 2 for 4 pictures"):
@@ -163,7 +165,7 @@ def test_the_best_of_several_is_kept_and_can_be_made_again(place: Path, tmp_path
 @pytest.mark.parametrize(
     ("wishes", "words"),
     [
-        ({"best_of": 4}, "best_of: give ranker too"),
+        ({"best_of": 4}, "best_of 4: give ranker too, the CLIP that chooses among them: a run of the"),
         ({"ranker": linear()}, "ranker: give best_of too"),
         ({"best_of": 4, "ranker": linear()}, "candidates are ranked by their prompt"),
         ({"best_of": 1, "ranker": linear(), "prompt": "red"}, "best_of 1: give 2 or more"),
@@ -183,6 +185,28 @@ def test_the_best_of_several_is_kept_and_can_be_made_again(place: Path, tmp_path
 def test_what_is_asked_by_halves_is_refused(place: Path, wishes: dict[str, Any], words: str):
     with pytest.raises(ValueError, match=words):
         load_generator(place, "cpu").sample(1, **wishes)
+
+
+def test_a_shipped_model_has_its_own_ranker(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(shipped, "PACKAGE", tmp_path)
+    shutil.copytree(place, tmp_path / "painter")
+    assert ranked.usual(tmp_path / "painter") is None
+    told = shipped.About(about="", licence="", ranker="judge")
+    (tmp_path / "painter" / shipped.ABOUT).write_text(shipped.to_json(told))
+    assert ranked.usual(tmp_path / "painter") == "judge"
+    assert ranked.usual(place) is None
+    monkeypatch.setattr(ranked, "opened", lambda ranker, device: {"judge": linear()}[ranker])
+    found = load_generator("painter", "cpu").sample(1, prompt="red", best_of=4)
+    assert found.settings[0]["ranker_model"] == "linear"
+
+
+def test_a_prompt_that_no_ranker_takes_is_refused_before_pictures_are_made(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+):
+    generator = load_generator(place, "cpu")
+    monkeypatch.setattr(type(generator), "onwards", lambda *_: pytest.fail("pictures were made"))
+    with pytest.raises(KeyError, match="green"):  # the linear one knows three words
+        generator.sample(1, prompt="green ones", best_of=4, ranker=linear())
 
 
 def test_guidance_leads_each_row_towards_its_text(place: Path):

@@ -51,7 +51,10 @@ def test_recipes_hold_a_task_of_any_kind():
     assert changed(recipe, {"task.kind": "super_resolution"}).task == recipe.task
     for settings, words in (
         ({"task.kind": "super_resolution", "task.factor": 3}, "task.factor 3: input should be 2, 4 or 8"),
-        ({"task.kind": "inpainting", "task.factor": 2}, "task.factor: no setting 'factor'; known are kind"),
+        (
+            {"task.kind": "inpainting", "task.factor": 2},
+            "task.factor: no setting 'factor'; known are",
+        ),
         ({"task.kind": "superresolution"}, "task: input tag 'superresolution' found using 'kind' does not"),
     ):
         with pytest.raises(ValueError, match=words):
@@ -77,12 +80,16 @@ def test_a_run_is_measured_on_held_out_pictures_and_asked(
     with Image.open(next((inpainting / "samples").iterdir())) as page:
         assert page.width > page.height / 2
     Image.new("L", (20, 16), 100).save(tmp_path / "image.png")
-    Image.new("L", (20, 16), 255).save(tmp_path / "mask.png")
+    mask = Image.new("L", (20, 16), 0)
+    mask.paste(255, (0, 0, 10, 10))
+    mask.save(tmp_path / "mask.png")
     words = ["--image", tmp_path / "image.png", "--mask", tmp_path / "mask.png", "-n", "2", "--steps", "2"]
     said = cli("inpaint", inpainting, *words, "--label", "3", "--out", tmp_path / "out", "--quiet")
     assert said.code == 0, said.err
     with Image.open(tmp_path / "out" / "seed0-000001.png") as made:
-        assert made.size == (8, 8)
+        assert made.size == (20, 16)  # the picture's own
+        assert made.getpixel((15, 12)) == 100
+    assert "20x16 pixels" not in said.out  # quiet
     said = cli("sample", inpainting, "--quiet")
     assert said.code == 2
     assert said.err == (
@@ -106,7 +113,7 @@ def test_the_network_grows_by_what_is_shown(inpainting: Path, tmp_path: Path):
     model = load(inpainting / "model")
     assert model.config.in_channels == 3
     config = json.loads((inpainting / "model" / "config.json").read_text())
-    assert config["task"] == {"kind": "inpainting"}
+    assert config["task"] == {"kind": "inpainting", "fill": "grey"}
     # A folder of before tasks says nothing of one; one that says another than its network takes is refused.
     config["task"] = {"kind": "colouring"}
     broken = tmp_path / "model"

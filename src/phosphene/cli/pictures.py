@@ -31,14 +31,14 @@ Method = Annotated[
 ]
 
 
-def say_what_is_cut(image: Path, size: int) -> None:
+def say_what_is_cut(image: Path, size: int, part: str | None = None) -> None:
     """That a picture is not asked about as it is."""
     from phosphene.families.opened import opened
 
     width, height = opened("image", image).size
     if (width, height) != (size, size):
-        square = "it" if width == height else "its middle square"
-        print(f"{image}: {width}x{height} pixels; {square} is taken at {size}x{size}, the model's size")
+        part = part or ("it" if width == height else "its middle square")
+        print(f"{image}: {width}x{height} pixels; {part} is taken at {size}x{size}, the model's size")
 
 
 @asking
@@ -51,15 +51,20 @@ def inpaint(
     prompt: Prompt = None,
     negative: Negative = None,
     method: Method = None,
+    crop: Annotated[
+        int | None,
+        typer.Option(help="See so many pixels around the mask alone.", show_default="the largest square"),
+    ] = None,
     *,
     asked: Asking,
 ) -> None:
     """Make a part of a picture anew; outside the mask it stays what it was, exactly.
 
-    The picture is its middle square at the model's size.
+    The picture may be of any size; the model sees a square of it at its own size.
     """
     model = asked.load(run)
-    say_what_is_cut(image, model.size)
+    if not asked.quiet:
+        say_what_is_cut(image, model.size, "a square that holds the mask")
     asked.make(
         model,
         n,
@@ -71,6 +76,7 @@ def inpaint(
             prompt=in_turn(prompt, n),
             negative=in_turn(negative, n),
             method=method,
+            crop=crop,
             **how,
         ),
     )
@@ -148,7 +154,8 @@ def restore(
     The picture is its middle square at the model's size.
     """
     model = asked.load(run)
-    say_what_is_cut(image, model.size)
+    if not asked.quiet:
+        say_what_is_cut(image, model.size)
     asked.make(
         model,
         n,
@@ -194,7 +201,8 @@ def edit(
     The picture is its middle square at the model's size.
     """
     model = asked.load(run)
-    say_what_is_cut(image, model.size)
+    if not asked.quiet:
+        say_what_is_cut(image, model.size)
 
     def edited(how: "Options") -> "Sampled":
         how["image_guidance"] = in_turn(image_guidance, n)

@@ -95,6 +95,10 @@ def run(place: str) -> None:
     rows = table("", "")
     kind = WORDS[header.channels]
     rows.add_row("pictures", f"{header.size}x{header.size} {kind}")
+    if model.task.sight is not None:
+        more = header.task.model_dump(exclude={"kind"})
+        said = "".join(f", {name} {value}" for name, value in more.items())
+        rows.add_row("task", f"{header.task.kind.replace('_', '-')}{said}: {model.task.sight.ask}")
     if isinstance(model, Cascade):
         further(rows, model)
     if header.classes:

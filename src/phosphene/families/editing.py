@@ -74,7 +74,7 @@ def editing(ready: Ready, image: Given, strength: float | None, instructed: bool
                 "leave it out, and say with image_guidance how much of it should stay"
             )
         if ready.task.text is not None and not instructed:
-            raise ValueError("prompt: say what to change, such as 'make the circle blue'")
+            raise ValueError("prompt: none is given; say what to change, such as 'make the circle blue'")
         return Question(Shown(picture), finishing(ready))
     refuse_shown(ready, "editing")
     return Question(None, Noised(picture, STRENGTH if strength is None else strength))

@@ -83,7 +83,7 @@ class Generator(Ready):
         n = (1 if like is not None else 16) if n is None else n
         _, numbers = numbered(n, how)
         texts = each("prompt", prompt, n)
-        ranking = ranked.ranking(best_of, ranker, scorer, texts, str(self.device))
+        ranking = ranked.ranking(best_of, ranker, scorer, texts, str(self.device), self.folder)
         # What only a CLIP understands is not said to the model.
         heard = texts if self.hears or (clip is None and ranking is None) else [None] * n
         wishes = list(zip(each("label", label, n), heard, each("negative", negative, n), strict=True))
@@ -120,16 +120,18 @@ class Generator(Ready):
         prompt: Texts = None,
         negative: Texts = None,
         method: str | None = None,
+        crop: int | None = None,
         **how: Unpack[Options],
     ) -> Sampled:
         """n pictures that are this one but where the mask is white, which is made anew.
 
-        image, mask: files or Pillow pictures of one size; both are cut to the model's square. Elsewhere the
-        pictures stay what they were, exactly. method: mmps, pigdm or repaint of a model that was not trained
-        for inpainting (`families.restoring`). how: see `families.options.Options`.
+        image, mask: files or Pillow pictures of one size, any. Elsewhere the pictures stay what they were,
+        exactly. crop: the model sees so many pixels around the white alone, by default the largest square.
+        method: mmps, pigdm or repaint of a model that was not trained for inpainting (`families.restoring`).
+        how: see `families.options.Options`.
         """
         self._refuse_cascade("inpaint")
-        question = questions.inpainting(self, image, mask, method)
+        question = questions.inpainting(self, image, mask, method, crop)
         return self._answer(question, n, label, prompt, negative, how)
 
     def upscale(
@@ -210,7 +212,8 @@ class Generator(Ready):
             each("label", label, n), each("prompt", prompt, n), each("negative", negative, n), strict=True
         )
         requests = [Request(*wish, shown=question.shown) for wish in wishes]
-        return self.make(requests, question.around, **how)
+        made = self.make(requests, question.around, **how)
+        return made if question.placed is None else question.placed.put_back(made)
 
     def make(
         self, requests: Sequence[Request], around: Around | None = None, **how: Unpack[Options]

@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import cast
 
-import numpy as np
-import torch
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
@@ -51,20 +49,6 @@ def mask(given: Given, size: tuple[int, int]) -> Image.Image:
             "give one of the same size, white where the picture is to be made anew"
         )
     return to_mode(image, "L", "black")
-
-
-def known(drawn: Image.Image, size: int) -> Float[Tensor, "1 h w"]:
-    """1 where a mask, cut to a model's size, keeps the picture, 0 where it is made anew. Raises ValueError if
-    that is nowhere."""
-    white = torch.from_numpy(np.array(fitted(drawn, size)) >= 128)
-    if not bool(white.any()):
-        if bool((np.array(drawn) >= 128).any()):
-            raise ValueError(
-                f"mask: nothing of its white is left in the middle square at {size}x{size} pixels, the "
-                "model's size; paint more of that square white"
-            )
-        raise ValueError("mask: it is black everywhere, so nothing is made anew; paint that part white")
-    return (~white).float()[None]
 
 
 def values(image: Image.Image) -> Float[Tensor, "c h w"]:

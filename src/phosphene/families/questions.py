@@ -13,6 +13,7 @@ from phosphene.families import opened
 from phosphene.families.around import Around
 from phosphene.families.opened import Given
 from phosphene.families.options import BATCH
+from phosphene.families.placed import Placed, placed
 from phosphene.families.ready import Ready
 from phosphene.families.restoring import Restoring
 from phosphene.families.shown import Consistent, finishing
@@ -33,10 +34,12 @@ KINDS = {ColouringTask: "colouring", DeblurringTask: "deblurring", DenoisingTask
 
 
 class Question(NamedTuple):
-    """What a request shows, if anything, and what goes around the sampler."""
+    """What a request shows, if anything, and what goes around the sampler. placed: the larger picture that
+    what is made is put back into, if there is one."""
 
     shown: Shown | None
     around: Around
+    placed: Placed | None = None
 
 
 def chosen(ready: Ready, kind: type | tuple[type, ...], method: str | None, what: str) -> str:
@@ -67,16 +70,18 @@ def refuse_shown(ready: Ready, what: str) -> None:
         raise ValueError(f"this model was trained for {kind}, not for {what}: {ready.task.sight.ask}")
 
 
-def inpainting(ready: Ready, image: Given, mask: Given, method: str | None) -> Question:
-    """A picture whose white parts of the mask are made anew; both are cut to the model's square."""
+def inpainting(
+    ready: Ready, image: Given, mask: Given, method: str | None, crop: int | None = None
+) -> Question:
+    """A picture whose white parts of the mask are made anew, in a square of it that holds them all."""
     method = chosen(ready, InpaintingTask, method, "inpainting")
     given = opened.picture("image", image, ready.channels)
-    drawn = opened.mask(mask, given.size)
-    picture = opened.values(opened.fitted(given, ready.size))
-    keep = opened.known(drawn, ready.size)
+    whole = placed(given, opened.mask(mask, given.size), crop)
+    picture = opened.values(opened.fitted(given.crop(whole.box), ready.size))
+    keep = whole.known(ready.size)
     if method == TRAINED:
-        return Question(Shown(picture, keep), finishing(ready))
-    return Question(None, Restoring(Mask(keep), keep * picture, method))
+        return Question(Shown(picture, keep), finishing(ready), whole)
+    return Question(None, Restoring(Mask(keep), keep * picture, method), whole)
 
 
 def upscaling(
@@ -128,6 +133,8 @@ def restoring(
     task = ready.model.header.task
     if what is None:
         what = KINDS.get(type(task))
+        if what is None:
+            refuse_shown(ready, "restoring")
         if what is None:
             raise ValueError(
                 f"what: this model was not trained for one; give one of {', '.join(KINDS.values())}"

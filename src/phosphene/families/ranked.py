@@ -19,6 +19,7 @@ from jaxtyping import Float32
 from phosphene.families.clip import Clip, opened
 from phosphene.families.sampled import Sampled
 from phosphene.pictures.pixels import to_bytes, to_values
+from phosphene.store import shipped
 
 
 @dataclass(frozen=True)
@@ -93,21 +94,40 @@ def ranking(
     scorer: Clip | Path | str | None,
     texts: Sequence[str | None],
     device: str,
+    model: Path,
 ) -> Ranking | None:
-    """What is asked of ranking; None for nothing. texts: what pictures are asked to show.
+    """What is asked of ranking; None for nothing. texts: what pictures are asked to show. model: the folder
+    of the one that makes them, whose own ranker serves where none is given.
 
-    Raises ValueError where one is given without the other, and for pictures without a prompt.
+    Raises ValueError where one is given without the other, for pictures without a prompt, and for prompts
+    that a CLIP does not take: before any picture is made.
     """
     if best_of is None and ranker is None and scorer is None:
         return None
-    if best_of is None or ranker is None:
-        what, other = ("best_of", "ranker") if ranker is None else ("ranker", "best_of")
+    if best_of is None:
+        what = "ranker" if scorer is None else "scorer"
+        raise ValueError(f"{what}: give best_of too, the number of candidates a picture")
+    ranker = usual(model) if ranker is None else ranker
+    if ranker is None:
         raise ValueError(
-            f"{what}: give {other} too: a number of candidates, and the CLIP that chooses among them"
+            f"best_of {best_of}: give ranker too, the CLIP that chooses among them: a run of the recipe "
+            "clip, or a folder of transformers with a CLIP or SigLIP"
         )
     if any(text is None for text in texts):
-        raise ValueError("best_of: candidates are ranked by their prompt; give one for each picture")
-    return Ranking(opened(ranker, device), best_of, None if scorer is None else opened(scorer, device))
+        raise ValueError(
+            f"best_of {best_of}: candidates are ranked by their prompt; give a prompt for each picture"
+        )
+    asked = Ranking(opened(ranker, device), best_of, None if scorer is None else opened(scorer, device))
+    for clip in (asked.ranker, asked.scorer):
+        if clip is not None:
+            clip.embed_texts(list(dict.fromkeys(text for text in texts if text is not None)))
+    return asked
+
+
+def usual(model: Path) -> str | None:
+    """The CLIP that comes with a shipped model to choose among its candidates."""
+    name = shipped.named(model)
+    return None if name is None else shipped.about(name).ranker
 
 
 def said_to_clip(made: Sampled, texts: Sequence[str | None]) -> Sampled:

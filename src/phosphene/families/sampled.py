@@ -47,6 +47,11 @@ class Sampled(Sequence[Image.Image]):
     def __iter__(self) -> Iterator[Image.Image]:
         return iter(to_pillow(self.values))
 
+    def mean(self) -> Image.Image:
+        """All in one: of answers to one question the nearest to the truth, and, as blur is, no picture
+        itself."""
+        return to_pillow(self.values.mean(0, keepdim=True))[0]
+
     @property
     def pairs(self) -> list[Image.Image]:
         """Each picture behind what it was made from; the pictures alone where that is nothing."""

@@ -38,12 +38,14 @@ class Score(Settings):
 
 
 class About(Settings):
-    """What a shipped model is. example: a command that shows it. measured: how the scores were."""
+    """What a shipped model is. example: a command that shows it. measured: how the scores were. ranker: the
+    shipped CLIP that chooses among its candidates where no other is given."""
 
     about: str
     licence: str
     example: str = ""
     measured: str = ""
+    ranker: str | None = None
     scores: tuple[Score, ...] = ()
 
 

@@ -22,6 +22,8 @@ FACE = Face("bob", "black", "tan", "none", "none", "smile", "open", "hoodie", "b
         ("make the hair red", {"hair_colour": "red"}),
         ("dye the hair ginger", {"hair_colour": "red"}),
         ("add round glasses", {"accessory": "round glasses"}),
+        ("add glasses", {"accessory": "round glasses"}),
+        ("give the person a beard", {"beard": "short beard"}),
         ("put sunglasses on the person", {"accessory": "sunglasses", "eyes": HIDDEN}),
         ("give the person a moustache", {"beard": "moustache"}),
         ("Give the person an afro", {"hair": "afro"}),

@@ -1,6 +1,7 @@
 """Edits of faces: an instruction in English that changes one attribute, and the face after it.
 
     add, put on, give     give the person a moustache | add round glasses | put a hoodie on the person
+                          add glasses (round ones) | add a beard (a short one)
     remove                remove the glasses | shave off the beard
     colour                make the hair red | dye the hair pink | change the background to green
 
@@ -88,6 +89,8 @@ def _wordings(edit: Edit, lexicon: Lexicon) -> Iterator[str]:
     if lexicon is SPOKEN and (name, value) in _REMOVE:
         yield from _REMOVE[name, value]
         return
+    if lexicon is SPOKEN:
+        yield from _USUAL.get((name, value), ())
     for phrase in phrases(lexicon, name, value):
         match phrase.place:
             case "before":
@@ -98,6 +101,12 @@ def _wordings(edit: Edit, lexicon: Lexicon) -> Iterator[str]:
             case _:
                 yield f"give the person {phrase.text}"
 
+
+_USUAL = {
+    ("accessory", "round glasses"): ("add glasses", "put glasses on the person", "give the person glasses"),
+    ("beard", "short beard"): ("add a beard", "give the person a beard"),
+}
+"""Of what has several kinds, the one that is meant where none is said."""
 
 _REMOVE = {
     ("accessory", "none"): ("remove the glasses", "take off the glasses", "take the glasses away"),
