@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -17,8 +16,6 @@ from phosphene.diffusion.condition import Condition
 from phosphene.diffusion.resize import Resize
 from phosphene.families import making, opened, questions
 from phosphene.families.generator import Generator
-from phosphene.families.placed import Placed, placed, square
-from phosphene.families.sampled import Sampled
 from phosphene.networks.unet import UNetConfig
 from phosphene.pictures.pixels import from_pillow, to_bytes, to_pillow, to_values
 from phosphene.recipes.settings import DiffusionSettings, SamplingSettings
@@ -122,76 +119,6 @@ def test_inpainting_keeps_what_is_known_and_makes_the_rest(method: str | None, t
     made.save(tmp_path)
     with pytest.raises(ValueError, match=r"like .*: made from a picture, which it does not hold"):
         asked(task, network, prediction="eps").sample(like=tmp_path / "seed0-000000.png")
-
-
-@pytest.mark.parametrize("method", [None, "pigdm"])
-@pytest.mark.parametrize("crop", [None, 0, 3])
-def test_a_part_of_a_larger_picture_is_made_anew_and_put_back(method: str | None, crop: int | None):
-    task, network = (InpaintingTask(), Sees()) if method is None else (NoTask(), Noise("flow"))
-    image, mask = picture(40, 24), Image.new("L", (40, 24), 0)
-    mask.paste(255, (2, 5, 6, 9))
-    generator = asked(task, network, prediction="eps")
-    made = generator.inpaint(image, mask, n=64, batch=64, method=method, steps=20, crop=crop)
-    assert made.values.shape == (64, 1, 24, 40)
-    missing = np.array(mask) >= 128
-    for one in list(made)[:3]:
-        assert np.array_equal(np.array(one)[~missing], np.array(image)[~missing])
-    assert float(made.values[..., 5:9, 2:6].mean()) == pytest.approx(MEAN, abs=0.08)
-    assert made.seen is not None
-    assert torch.equal(made.seen[0, 0] == 0, torch.from_numpy(missing))
-    made.sheet()
-
-
-def test_the_square_that_is_shown():
-    missing = np.zeros((24, 40), bool)
-    missing[5:9, 2:6] = True
-    assert square(missing, None) == (2, 0, 26, 24)  # nearest to the middle, (8, 0), that holds it
-    assert square(missing, 0) == (2, 5, 6, 9)
-    assert square(missing, 3) == (0, 2, 10, 12)  # not beyond the left edge
-    assert square(missing, 100) == (0, 0, 24, 24)
-    missing[5:9, 38] = True
-    with pytest.raises(
-        ValueError, match="its white spans 37x4 pixels, which no square of the picture's 40x24"
-    ):
-        square(missing, None)
-    missing[:, :38] = False
-    assert square(missing, None) == (15, 0, 39, 24)
-    assert square(missing, 1) == (34, 4, 40, 10)
-    missing = np.zeros((8, 8), bool)
-    missing[0, 7] = True
-    assert square(missing, None) == (0, 0, 8, 8)
-
-
-@pytest.mark.parametrize("side", [4, 8, 16])
-def test_what_is_made_comes_back_at_the_size_of_the_picture(side: int):
-    """Calm pictures: whatever the size, the middle of what was made is in the middle of the square."""
-    whole = torch.zeros(1, 20, 30)
-    missing = torch.zeros(1, 20, 30, dtype=torch.bool)
-    missing[:, 2 : 2 + side, 5 : 5 + side] = True
-    missing[:, 3, 6] = False
-    ramp = torch.linspace(-0.5, 0.5, 9)[:-1] + 1 / 16
-    made = Sampled((ramp[None] + ramp[:, None] / 2).expand(3, 1, 8, 8), ({}, {}, {}), 1)
-    back = Placed(whole, missing, (5, 2, 5 + side, 2 + side)).put_back(made)
-    fine = torch.linspace(-0.5, 0.5, side + 1)[:-1] + 1 / (2 * side)
-    expected = whole.clone()
-    expected[:, 2 : 2 + side, 5 : 5 + side] = fine[None] + fine[:, None] / 2
-    expected[:, 3, 6] = 0
-    inner = (..., slice(2 + side // 4, 2 + side - side // 4), slice(5 + side // 4, 5 + side - side // 4))
-    torch.testing.assert_close(back.values[inner], expected.expand(3, -1, -1, -1)[inner], rtol=0, atol=0.02)
-    assert torch.equal(back.values[:, ~missing], whole.expand(3, -1, -1, -1)[:, ~missing])
-    if side == 8:
-        assert torch.equal(back.values, expected.expand(3, -1, -1, -1))
-
-
-def test_a_pixel_of_the_model_is_missing_where_any_of_it_is():
-    image, mask = picture(64, 64), line(64, 64)  # one column of 64
-    whole = placed(image, mask, None)
-    keep = whole.known(8)
-    assert torch.equal(keep[0], torch.ones(8, 8).index_fill(1, torch.tensor([0]), 0))
-    small = placed(picture(8, 8), half(), None)
-    assert torch.equal(small.known(8), torch.cat([torch.ones(1, 8, 4), torch.zeros(1, 8, 4)], 2))
-    larger = placed(picture(4, 4), half(4, 4), None)  # smaller than the model's
-    assert torch.equal(larger.known(8), small.known(8))
 
 
 def decibels(a: Tensor, b: Tensor) -> float:
