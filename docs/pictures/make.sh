@@ -25,24 +25,25 @@ phosphene restore faces --image smiling/seed0-000000.png --what colouring -n 4 -
 phosphene upscale superres --image "$here/small.png" --out larger
 phosphene inpaint photos-inpainting --image "$here/photo.png" --mask "$here/photo-mask.png" --crop 16 -n 4 --out mended
 phosphene cascade faces faces-superres --out both
-phosphene sample both --prompt "a person with blonde hair and glasses" -n 2 --out cascade
+phosphene sample both --prompt "a person with blonde hair and round glasses" -n 2 --out cascade
 phosphene data shapes --count 400 --seed 1 --out scenes --quiet
-phosphene search scenes/train "two green stars" --clip shapes-clip -n 8 --out "$here/found.png.new"
+phosphene search scenes/train "a green star" --clip shapes-clip -n 8 --out "$here/found.png.new"
 mv "$here/found.png.new" "$here/found.png"
 
-# A handful of pictures of the user's own: line drawings.
+# A handful of pictures of the user's own, with captions.
 phosphene sample faces -n 16 --prompt "A cartoon person." --seed 9 --out plain
-mkdir drawings
-python - <<'DRAW'
+mkdir sepia
+python - <<'SEPIA'
 from pathlib import Path
-from PIL import Image, ImageFilter, ImageOps
+from PIL import Image, ImageOps
 
 for path in Path("plain").glob("seed*.png"):
-    drawn = Image.open(path).convert("L").resize((256, 256)).filter(ImageFilter.CONTOUR)
-    ImageOps.autocontrast(drawn.filter(ImageFilter.MinFilter(5)).resize((64, 64))).save(Path("drawings") / path.name)
-DRAW
-phosphene adapt faces drawings --out drawn --budget 3m
-phosphene sample faces --adapter drawn -n 8 --prompt "A cartoon person with glasses." --out adapted
+    grey = ImageOps.grayscale(Image.open(path))
+    ImageOps.colorize(grey, "#2b1608", "#fff1d8", "#a9743f").save(Path("sepia") / path.name)
+    (Path("sepia") / path.name).with_suffix(".txt").write_text("A sepia portrait of a person.")
+SEPIA
+phosphene adapt faces sepia --out old --budget 2m
+phosphene sample faces --adapter old -n 8 --prompt "A sepia portrait of a person with glasses." --out adapted
 
 for name in smiling circle grid between edited told instructed whole inpainted mended coloured larger cascade adapted
 do
