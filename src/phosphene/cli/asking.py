@@ -105,10 +105,6 @@ class Asking:
 
     said: dict[str, Any]
 
-    @property
-    def quiet(self) -> bool:
-        return self.said["quiet"]
-
     def load(self, run: str | None, like: Path | None = None) -> "Generator":
         """The model that is asked: of a run, or the one that made a picture."""
         from phosphene.families import generator, maker
@@ -141,7 +137,7 @@ class Asking:
             how["weaker"] = length_or_place(how["weaker"])
         if self.said["out"] is not None:
             show.check_out(self.said["out"], how["trajectory"])
-        with plainly_warned(), show.sampling(self.quiet) as watch:
+        with plainly_warned(), show.sampling(self.said["quiet"]) as watch:
             pictures = question(cast("Options", {**how, "watch": watch}))
         written = pictures.save(self.said["out"] or fresh_folder(asked, pictures))
         show.written(written)

@@ -63,8 +63,7 @@ def inpaint(
     The picture may be of any size; the model sees a square of it at its own size.
     """
     model = asked.load(run)
-    if not asked.quiet:
-        say_what_is_cut(image, model.size, "a square that holds the mask")
+    say_what_is_cut(image, model.size, "a square that holds the mask")
     asked.make(
         model,
         n,
@@ -154,8 +153,7 @@ def restore(
     The picture is its middle square at the model's size.
     """
     model = asked.load(run)
-    if not asked.quiet:
-        say_what_is_cut(image, model.size)
+    say_what_is_cut(image, model.size)
     asked.make(
         model,
         n,
@@ -201,8 +199,7 @@ def edit(
     The picture is its middle square at the model's size.
     """
     model = asked.load(run)
-    if not asked.quiet:
-        say_what_is_cut(image, model.size)
+    say_what_is_cut(image, model.size)
 
     def edited(how: "Options") -> "Sampled":
         how["image_guidance"] = in_turn(image_guidance, n)
