@@ -71,6 +71,11 @@ def test_what_is_made_comes_back_at_the_size_of_the_picture(side: int):
         assert torch.equal(back.values, expected.expand(3, -1, -1, -1))
 
 
+def test_the_mean_of_several_is_taken_before_they_are_bytes():
+    values = torch.tensor([-0.5, 0.25, 1.0625])[:, None, None, None].expand(3, 1, 4, 4)
+    assert Sampled(values, ({}, {}, {}), 1).mean().getpixel((0, 0)) == 162  # of 0.2708; cut first, 159
+
+
 def test_a_pixel_of_the_model_is_missing_where_any_of_it_is():
     image, mask = picture(64, 64), line(64, 64)  # one column of 64
     whole = placed(image, mask, None)

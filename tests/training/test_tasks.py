@@ -90,6 +90,8 @@ def test_a_run_is_measured_on_held_out_pictures_and_asked(
         assert made.size == (20, 16)  # the picture's own
         assert made.getpixel((15, 12)) == 100
     assert "20x16 pixels; a square that holds the mask is taken at 8x8, the model's size" in said.out
+    said = cli("info", inpainting)
+    assert "inpainting, fill grey: phosphene inpaint RUN" in " ".join(said.out.split())
     said = cli("sample", inpainting, "--quiet")
     assert said.code == 2
     assert said.err == (
