@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,18 +15,16 @@ from safetensors.torch import load_file
 import phosphene
 from phosphene.diffusion.condition import Condition
 from phosphene.families.generator import Generator, load
-from phosphene.networks.build import build as build_network
-from phosphene.networks.transformer import TransformerConfig
 from phosphene.recipes.presets import RECIPES
 from phosphene.recipes.settings import changed
+from phosphene.recipes.tasks import InpaintingTask, NoTask
 from phosphene.store import model
 from phosphene.training import checkpoint
-from phosphene.training.base import fitted, widened
+from phosphene.training.base import fitted
 from phosphene.training.options import adapt
 from phosphene.training.train import Outcome, Watcher, build, prepare_data, restore, start
 from phosphene.training.workers import Workers
 from tests.conftest import trained
-from tests.networks.perturbed import perturbed
 
 
 @pytest.fixture(scope="module")
@@ -299,7 +296,7 @@ def test_an_editing_model_goes_on_and_is_adapted(editor: Path, tmp_path: Path):
 @pytest.mark.parametrize(
     ("recipe", "changes", "words"),
     [
-        ("fine-tune", {"task.kind": "inpainting"}, "task.kind inpainting: the model decides, it is editing"),
+        ("fine-tune", {"data.pairs": True, "task.kind": "inpainting"}, "data.pairs True, task.kind 'inpai"),
         ("fine-tune", {"data.pairs": False}, "data.pairs False, task.kind 'editing'"),
     ],
 )
@@ -308,25 +305,21 @@ def test_an_editing_model_shows_what_it_does(recipe: str, changes: dict[str, Any
         fitted(RECIPES[recipe], {"base.model": str(editor / "editor"), **changes})
 
 
+def test_a_model_that_is_shown_one_thing_learns_another(editor: Path):
+    """Of its own kind too, by another setting; a recipe that says nothing of tasks leaves what it was."""
+    edits = {"base.model": str(editor / "editor")}
+    recipe = fitted(RECIPES["flow"], {**edits, "task.kind": "inpainting", "task.fill": "smooth"})
+    assert (recipe.task, recipe.data.pairs) == (InpaintingTask(fill="smooth"), False)
+    start(changed(recipe, {"data.source": "digits", "training.images": 8}), editor / "painter", device="cpu")
+    paints = {"base.model": str(editor / "painter")}
+    assert fitted(RECIPES["fine-tune"], paints).task == InpaintingTask(fill="smooth")
+    assert fitted(RECIPES["fine-tune"], {**paints, "task.fill": "grey"}).task == InpaintingTask(fill="grey")
+    assert fitted(RECIPES["flow"], {**paints, "task.kind": "none"}).task == NoTask()
+
+
 def test_a_change_of_low_rank_teaches_no_task(base: Path):
     with pytest.raises(ValueError, match=r"^task.kind inpainting: .*; train --from learns all weights$"):
         fitted(RECIPES["lora"], {"base.model": str(base), "task.kind": "inpainting"})
-
-
-@pytest.mark.parametrize(("channels", "width"), [(1, 3), (3, 3)])
-def test_a_transformer_is_widened_too(channels: int, width: int):
-    torch.manual_seed(0)
-    config = TransformerConfig(channels, channels, patch=4, width=16, depth=1, head_width=8)
-    own, network = (
-        perturbed(build_network(config)),
-        build_network(replace(config, in_channels=channels + width)),
-    )
-    network.load_state_dict(widened(own.state_dict(), channels + width))
-    x, picture = torch.randn(2, channels, 8, 8), torch.randn(2, width, 8, 8)
-    noise = torch.tensor([0.3, 0.7])
-    torch.testing.assert_close(
-        network(x, noise, Condition(picture=picture)), own(x, noise, Condition()), rtol=1e-5, atol=1e-6
-    )
 
 
 def test_a_recipe_of_other_levels_says_only_how_to_guide(base: Path):
@@ -345,7 +338,7 @@ def test_a_recipe_of_other_levels_says_only_how_to_guide(base: Path):
 @pytest.mark.parametrize(
     ("recipe", "changes", "words"),
     [
-        ("edit", {"data.text": "none", "base.rank": 2}, "task.kind editing: the model was shown no pictures"),
+        ("edit", {"data.text": "none", "base.rank": 2}, "task.kind editing: the model was not"),
         ("edit", {}, "data.text minilm: the model"),
         ("flow", {"task.kind": "colouring"}, "task.kind 'colouring': it needs pictures in RGB"),
     ],

@@ -7,7 +7,7 @@
 What is drawn is rounded to bytes, as a file would hold it: a request of that file is the same question.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -17,6 +17,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from phosphene.diffusion.noise import Key
+
+PICTURE, MASK, LEVEL, GIVEN = "picture", "mask", "level", "given"
+"""Parts of what is shown: the picture itself, or its luma; where it is known; how much noise is on it; that
+there is one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,22 +60,23 @@ class Sight(Protocol):
         """How it is asked on the command line."""
         ...
 
-    def extra(self, channels: int) -> int:
-        """Channels that it shows of pictures of so many."""
+    def parts(self, channels: int) -> Mapping[str, int]:
+        """What it shows of pictures of so many channels, in order, with the channels of each part. Parts of
+        one name mean the same to a network in every kind."""
         ...
 
     def draw(self, values: Float[Tensor, "b c h w"], key: Key, step: int) -> Seen:
         """What could be known of pictures: a function of (key, step)."""
         ...
 
-    def show(self, seen: Seen, key: Key, step: int) -> Float[Tensor, "b extra h w"]:
+    def show(self, seen: Seen, key: Key, step: int) -> Float[Tensor, "b parts h w"]:
         """What the network is shown of it."""
         ...
 
 
 def blank(sight: Sight, rows: int, shape: tuple[int, int, int], device: torch.device) -> Tensor:
     """As large as what is shown of so many pictures of this shape, and empty."""
-    return torch.zeros(rows, sight.extra(shape[0]), *shape[1:], device=device)
+    return torch.zeros(rows, sum(sight.parts(shape[0]).values()), *shape[1:], device=device)
 
 
 def together(shown: Sequence[Shown]) -> Seen:

@@ -39,7 +39,7 @@ from phosphene.recipes.tasks import (
 )
 from phosphene.tasks import masks
 from phosphene.tasks.filling import smooth
-from phosphene.tasks.sight import Seen, Sight
+from phosphene.tasks.sight import GIVEN, LEVEL, MASK, PICTURE, Seen, Sight
 
 BLURS = 16  # widths of blur that training draws from
 USUAL = 0.1  # level of noise at which super-resolution is asked
@@ -58,8 +58,8 @@ class Inpainting:
     usual: float = 0.0
     ask: str = "phosphene inpaint RUN --image PICTURE --mask MASK"
 
-    def extra(self, channels: int) -> int:
-        return 1 + channels
+    def parts(self, channels: int) -> dict[str, int]:
+        return {MASK: 1, PICTURE: channels}
 
     def draw(self, values: Tensor, key: Key, step: int) -> Seen:
         return Seen(values, masks.known(key, step, *values.shape[2:]))
@@ -83,8 +83,8 @@ class SuperResolution:
     def usual(self) -> float:
         return min(USUAL, self.augmentation)
 
-    def extra(self, channels: int) -> int:
-        return channels + 1
+    def parts(self, channels: int) -> dict[str, int]:
+        return {PICTURE: channels, LEVEL: 1}
 
     def draw(self, values: Tensor, key: Key, step: int) -> Seen:
         level = self.augmentation * noise.uniform(key, step, stream=noise.SIGHT)
@@ -111,8 +111,8 @@ class Seeing:
     usual: float = 0.0
     ask: str = "phosphene restore RUN --image PICTURE"
 
-    def extra(self, channels: int) -> int:
-        return self.channels or channels
+    def parts(self, channels: int) -> dict[str, int]:
+        return {PICTURE: self.channels or channels}
 
     def draw(self, values: Tensor, key: Key, step: int) -> Seen:
         return Seen(filed(self.known(values, key, step)))
@@ -159,8 +159,8 @@ class Editing:
     usual: float = 0.0
     ask: str = "phosphene edit RUN --image PICTURE --prompt WORDS"
 
-    def extra(self, channels: int) -> int:
-        return 1 + channels
+    def parts(self, channels: int) -> dict[str, int]:
+        return {GIVEN: 1, PICTURE: channels}
 
     def draw(self, values: Tensor, key: Key, step: int) -> Seen:
         raise ValueError(
@@ -187,10 +187,15 @@ def sight(settings: TaskSettings) -> Sight | None:
     return None if make is None else make(settings)
 
 
+def parts(settings: TaskSettings, channels: int) -> Mapping[str, int]:
+    """What the network is shown beside x, in order, with the channels of each part."""
+    shows = sight(settings)
+    return {} if shows is None else shows.parts(channels)
+
+
 def extra(settings: TaskSettings, channels: int) -> int:
     """Channels that the network takes beside those of x."""
-    shows = sight(settings)
-    return 0 if shows is None else shows.extra(channels)
+    return sum(parts(settings, channels).values())
 
 
 def refuse_for(settings: TaskSettings, channels: int, size: int) -> None:

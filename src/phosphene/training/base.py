@@ -1,9 +1,10 @@
 """Training that begins from a model that exists: all of its weights go on, or a low-rank change is learned.
 
-The model decides what its network is, what it predicts, size, channels and classes of pictures, what it
-is shown of them and how it hears text; the recipe decides the rest. A model that is shown nothing may learn
-to be shown something (InstructPix2Pix, Brooks et al. 2023, section 3.2): its first layer takes more channels,
-whose weights begin at zero, so that it begins as what it was.
+The model decides what its network is, what it predicts, size, channels and classes of pictures, and how it
+hears text; the recipe decides the rest. A model may learn to be shown something else, or anything at all
+(InstructPix2Pix, Brooks et al. 2023, section 3.2): of its first layer the weights go on for what both are
+shown, and begin at zero for what is new. So a model that was shown nothing begins as what it was, and one
+that made pictures larger takes a blurred picture for the enlarged one that it knows.
 """
 
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from phosphene.diffusion.measurement import LUMA
 from phosphene.families import place
 from phosphene.families.diffusion import Diffusion
 from phosphene.families.place import find_model
@@ -33,7 +35,7 @@ from phosphene.recipes.settings import (
     changed,
 )
 from phosphene.store.model import Header, Model
-from phosphene.tasks.sights import extra, refuse_for
+from phosphene.tasks.sights import parts, refuse_for
 from phosphene.tasks.task import Task
 
 FIRST = "enter.weight"  # of every network, (out, in, height, width)
@@ -108,29 +110,25 @@ def fitted(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
 
 
 def of_task(recipe: Recipe, found: Model, changes: Mapping[str, Any]) -> TaskSettings:
-    """What the model is to be shown: what it was, or what recipe and caller say where it was shown nothing.
+    """What the model is to be shown: what recipe and caller say, and where they say nothing what it was.
 
-    Raises ValueError for another task than it has, and for a new one by a change of low rank.
+    Raises ValueError for something new by a change of low rank.
     """
     own = found.header.task
-    of_it = {
-        name: value for name, value in changes.items() if name.startswith("task.") or name == "base.rank"
-    }
-    # With the task, as a recipe has both or neither.
-    if "data.pairs" in changes and (own.kind != "editing" or "task.kind" in changes):
-        of_it["data.pairs"] = changes["data.pairs"]
+    if recipe.task.kind == "none":
+        pairs = recipe.data.model_copy(update={"pairs": own.kind == "editing"})
+        recipe = recipe.model_copy(update={"task": own, "data": pairs})
+    names = ("base.rank", "data.pairs")
+    of_it = {name: value for name, value in changes.items() if name.startswith("task.") or name in names}
+    if "task.kind" in of_it:  # with pairs, as a recipe has both or neither
+        of_it.setdefault("data.pairs", of_it["task.kind"] == "editing")
     meant = changed(recipe, of_it)
-    wanted = meant.task
-    if wanted.kind in ("none", own.kind):
-        return own
-    if own.kind != "none":
-        raise ValueError(f"task.kind {wanted.kind}: the model decides, it is {own.kind}; leave it out")
-    if meant.base.rank is not None:
+    if meant.task != own and meant.base.rank is not None:
         raise ValueError(
-            f"task.kind {wanted.kind}: the model was shown no pictures, and a change of low rank cannot "
+            f"task.kind {meant.task.kind}: the model was not trained for it, and a change of low rank cannot "
             "teach it; train --from learns all weights"
         )
-    return wanted
+    return meant.task
 
 
 def alike(own: DiffusionSettings, recipe: DiffusionSettings) -> bool:
@@ -154,11 +152,21 @@ def sampled(own: Header, recipe: Recipe) -> SamplingSettings:
     return own.sampling.model_copy(update=scales)
 
 
-def widened(weights: Mapping[str, Tensor], channels: int) -> dict[str, Tensor]:
-    """The weights of a network that takes so many channels: those of further ones are zero."""
-    first = weights[FIRST]
-    more = first.new_zeros(first.shape[0], channels - first.shape[1], *first.shape[2:])
-    return {**weights, FIRST: torch.cat([first, more], dim=1)}
+def carried(
+    weights: Mapping[str, Tensor], channels: int, own: Mapping[str, int], new: Mapping[str, int]
+) -> dict[str, Tensor]:
+    """The weights of a network of pictures with so many channels that is shown `new` where it was shown `own`
+    (`Sight.parts`). A grey picture is seen as the same picture in RGB, and a picture as its luma."""
+    x, *rest = weights[FIRST].split([channels, *own.values()], dim=1)
+    known, first = dict(zip(own, rest, strict=True)), [x]
+    for name, count in new.items():
+        part = known.get(name, x.new_zeros(x.shape[0], count, *x.shape[2:]))
+        if count < part.shape[1]:
+            part = part.sum(1, keepdim=True)
+        elif count > part.shape[1]:
+            part = part * torch.tensor(LUMA).to(part)[:, None, None]
+        first.append(part)
+    return {**weights, FIRST: torch.cat(first, dim=1)}
 
 
 def words(config: Config, size: int) -> UNetSettings | TransformerSettings:
@@ -204,9 +212,10 @@ def family(recipe: Recipe, found: Model, task: Task) -> Diffusion:
         )
     with torch.random.fork_rng():
         torch.manual_seed(recipe.training.seed)
-        channels = header.channels + extra(recipe.task, header.channels)
+        own, new = (parts(of, header.channels) for of in (header.task, recipe.task))
+        channels = header.channels + sum(new.values())
         network = build(replace(config, in_channels=channels, dropout=recipe.network.dropout))
-        network.load_state_dict(widened(found.network.state_dict(), channels))
+        network.load_state_dict(carried(found.network.state_dict(), header.channels, own, new))
         if not recipe.data.augment:  # what is not heard has no gradient, which several workers would wait for
             for name, weight in network.named_parameters():
                 if name.startswith("embedding.augment."):
