@@ -31,6 +31,11 @@ Method = Annotated[
 ]
 
 
+Overlap = Annotated[
+    int | None, typer.Option(help="Pixels that tiles share.", show_default="a quarter of a tile")
+]
+
+
 def say_what_is_cut(image: Path, size: int, part: str | None = None) -> None:
     """That a picture is not asked about as it is."""
     from phosphene.families.opened import opened
@@ -97,9 +102,7 @@ def upscale(
         float | None,
         typer.Option(help="Share of noise laid on the picture; more invents more.", show_default="0.1"),
     ] = None,
-    overlap: Annotated[
-        int | None, typer.Option(help="Pixels that tiles share.", show_default="a quarter of a tile")
-    ] = None,
+    overlap: Overlap = None,
     *,
     asked: Asking,
 ) -> None:
@@ -145,15 +148,17 @@ def restore(
     prompt: Prompt = None,
     negative: Negative = None,
     method: Method = None,
+    overlap: Overlap = None,
     *,
     asked: Asking,
 ) -> None:
     """Colour a grey picture, sharpen a blurred one, clean a noisy one.
 
-    The picture is its middle square at the model's size.
+    A model that was trained for it takes pictures of any size; another the middle square at its size.
     """
     model = asked.load(run)
-    say_what_is_cut(image, model.size)
+    if model.task.sight is None:
+        say_what_is_cut(image, model.size)
     asked.make(
         model,
         n,
@@ -166,6 +171,7 @@ def restore(
             prompt=in_turn(prompt, n),
             negative=in_turn(negative, n),
             method=method,
+            overlap=overlap,
             **how,
         ),
     )

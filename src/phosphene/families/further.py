@@ -7,7 +7,7 @@ from phosphene.families.making import asking
 from phosphene.families.options import Options
 from phosphene.families.ready import Ready
 from phosphene.families.sampled import Sampled
-from phosphene.families.shown import Consistent
+from phosphene.families.shown import Tiled
 from phosphene.pictures.pixels import to_bytes, to_values
 from phosphene.recipes.tasks import SuperResolutionTask
 from phosphene.store.cascade import Stage
@@ -29,7 +29,7 @@ def larger(
     for i, (stage, said) in enumerate(stages, 1):
         task, way = stage.model.header.task, stage.of_recipe(said.sampling)
         assert isinstance(task, SuperResolutionTask)
-        around = Consistent(task.factor, stage.size, stage.size // 4, batch, exact=False)
+        around = Tiled(stage.size, stage.size // 4, batch, factor=task.factor)
         filed = to_values(to_bytes(values))
         wishes = [
             stage.hearing(request, Shown(one, level=said.augmentation), way)

@@ -170,16 +170,18 @@ class Generator(Ready):
         prompt: Texts = None,
         negative: Texts = None,
         method: str | None = None,
+        overlap: int | None = None,
         **how: Unpack[Options],
     ) -> Sampled:
-        """n pictures that this one could be of, cut to the model's square.
+        """n pictures that this one could be of.
 
-        what: colouring, deblurring or denoising; a model that was trained for one does that. Of a model that
-        was not, strength is the blur in pixels (1) or the noise's deviation (0.2), and method is mmps, pigdm
-        or repaint.
+        what: colouring, deblurring or denoising; a model that was trained for one does that, of pictures of
+        any size: in tiles that share `overlap` pixels, or colours at its own size on the picture's light.
+        Another model takes the middle square at its size; strength is the blur in pixels (1) or the noise's
+        deviation (0.2), and method is mmps, pigdm or repaint.
         """
         self._refuse_cascade("restore")
-        question = questions.restoring(self, image, what, method, strength)
+        question = questions.restoring(self, image, what, method, strength, overlap, how.get("batch"))
         return self._answer(question, n, label, prompt, negative, how)
 
     def edit(

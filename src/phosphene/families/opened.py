@@ -40,6 +40,13 @@ def fitted(image: Image.Image, size: int) -> Image.Image:
     return fit(image, size, "crop")[0]
 
 
+def narrowed(image: Image.Image, size: int) -> Image.Image:
+    """All of a picture, its shorter side at a model's size."""
+    least = min(image.size)
+    width, height = (max(size, round(side * size / least)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.LANCZOS)
+
+
 def mask(given: Given, size: tuple[int, int]) -> Image.Image:
     """A mask of a picture of this width and height: white where it is to be made anew."""
     image = opened("mask", given)

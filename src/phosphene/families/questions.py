@@ -15,8 +15,9 @@ from phosphene.families.opened import Given
 from phosphene.families.options import BATCH
 from phosphene.families.placed import Placed, placed
 from phosphene.families.ready import Ready
+from phosphene.families.recoloured import Recoloured
 from phosphene.families.restoring import Restoring
-from phosphene.families.shown import Consistent, finishing
+from phosphene.families.shown import Consistent, Tiled, finishing
 from phosphene.pictures.fitting import to_mode
 from phosphene.recipes.tasks import (
     ColouringTask,
@@ -35,11 +36,11 @@ KINDS = {ColouringTask: "colouring", DeblurringTask: "deblurring", DenoisingTask
 
 class Question(NamedTuple):
     """What a request shows, if anything, and what goes around the sampler. placed: the larger picture that
-    what is made is put back into, if there is one."""
+    what is made is put back into, if there is one, or whose light it keeps."""
 
     shown: Shown | None
     around: Around
-    placed: Placed | None = None
+    placed: Placed | Recoloured | None = None
 
 
 def chosen(ready: Ready, kind: type | tuple[type, ...], method: str | None, what: str) -> str:
@@ -117,19 +118,30 @@ def upscaling(
     level = shows.usual if augmentation is None else augmentation
     if not 0 <= level <= task.augmentation:
         raise ValueError(f"augmentation {level}: this model was trained from 0 to {task.augmentation}")
+    overlap, batch = overlapping(overlap, size), batch or BATCH
+    around = Consistent(size, overlap, batch, (height, width), task.factor)
+    return Question(Shown(padded(small, size // task.factor), level=level), around)
+
+
+def overlapping(overlap: int | None, size: int) -> int:
+    """Pixels that tiles share. Raises ValueError for more than half a tile."""
     overlap = size // 4 if overlap is None else overlap
     if not 0 <= overlap <= size // 2:
         raise ValueError(f"overlap {overlap}: give pixels from 0 to {size // 2}, half of a tile")
-    least = size // task.factor
-    wide = padded(small, least)
-    around = Consistent(task.factor, size, overlap, batch or BATCH, (height, width))
-    return Question(Shown(wide, level=level), around)
+    return overlap
 
 
 def restoring(
-    ready: Ready, image: Given, what: str | None, method: str | None, strength: float | None
+    ready: Ready,
+    image: Given,
+    what: str | None,
+    method: str | None,
+    strength: float | None,
+    overlap: int | None,
+    batch: int | None,
 ) -> Question:
-    """A grey picture coloured, a blurred one sharpened, a noisy one cleaned."""
+    """A grey picture coloured, a blurred one sharpened, a noisy one cleaned: of any size by a model that was
+    trained for it, else its middle square."""
     task = ready.model.header.task
     if what is None:
         what = KINDS.get(type(task))
@@ -143,12 +155,17 @@ def restoring(
     if what not in kinds:
         raise ValueError(f"what {what!r}: accepted are {', '.join(kinds)}")
     method = chosen(ready, kinds[what], method, what)
-    colours = to_mode(opened.opened("image", image), "L") if what == "colouring" else image
-    channels = 1 if what == "colouring" else ready.channels
-    picture = opened.values(opened.fitted(opened.picture("image", colours, channels), ready.size))
+    given = to_mode(opened.opened("image", image), "L") if what == "colouring" else image
+    given = opened.picture("image", given, 1 if what == "colouring" else ready.channels)
     if method == TRAINED:
         refuse_given("strength", strength, f"a model that was not trained for {what}, which sees it")
-        return Question(Shown(picture), finishing(ready))
+        light = Recoloured(opened.values(given)) if what == "colouring" else None
+        shown = opened.values(given if light is None else opened.narrowed(given, ready.size))
+        cut = shown.shape[1], shown.shape[2]
+        around = Tiled(ready.size, overlapping(overlap, ready.size), batch or BATCH, cut)
+        return Question(Shown(padded(shown, ready.size)), around, light)
+    refuse_given("overlap", overlap, f"a model that was trained for {what}")
+    picture = opened.values(opened.fitted(given, ready.size))
     measurement, noise = measured(what, ready.channels, ready.size, strength)
     if noise and method == "repaint":
         raise ValueError(f"method 'repaint': it takes no noise, which {what} has; mmps and pigdm do")
@@ -183,7 +200,7 @@ def padded(small: Tensor, least: int) -> Tensor:
     return functional.pad(small[None], (0, more[1], 0, more[0]), mode="replicate")[0]
 
 
-def refuse_given(field: str, value: float | None, of: str) -> None:
+def refuse_given(field: str, value: float | int | None, of: str) -> None:
     """Raises ValueError for an option that another kind of question has."""
     if value is not None:
         raise ValueError(f"{field} {value}: it is an option of {of}; leave it out")

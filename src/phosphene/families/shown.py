@@ -2,6 +2,7 @@
 
 inpainting         outside the mask, the picture itself, exactly
 super-resolution   of all pictures that shrink to the smaller one, the nearest to what was made
+restoration        a picture of any size, in tiles
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +23,14 @@ from phosphene.families.around import PLAIN, Around
 from phosphene.families.options import BATCH
 from phosphene.families.ready import Ready
 from phosphene.families.rows import Row
-from phosphene.recipes.tasks import InpaintingTask, NoTask, SuperResolutionTask
+from phosphene.recipes.tasks import (
+    ColouringTask,
+    DeblurringTask,
+    DenoisingTask,
+    InpaintingTask,
+    NoTask,
+    SuperResolutionTask,
+)
 from phosphene.tasks.sight import Seen, Shown, face, together
 
 
@@ -44,21 +52,19 @@ class Pasted(Trained):
 
 
 @dataclass(frozen=True)
-class Consistent(Trained):
-    """What is made shrinks to what was shown, up to rounding: a projection after the last step.
+class Tiled(Trained):
+    """What is made is as large as what was shown, times `factor`, whatever its size.
 
-    factor: by which. size: of the model's pictures; larger ones are made of tiles (`diffusion.tiles`) that
-    share `overlap` pixels, `batch` of them a call. cut: height and width of what was shown, before it was
-    padded to the size that one tile needs. exact: whether it is projected; in a cascade what was shown is
-    not the truth.
+    size: of the model's pictures; larger ones are made of tiles (`diffusion.tiles`) that share `overlap`
+    pixels, `batch` of them a call. cut: height and width of what was shown, before it was padded to the size
+    that one tile needs.
     """
 
-    factor: int
     size: int
     overlap: int
     batch: int = BATCH
     cut: tuple[int, int] | None = None
-    exact: bool = True
+    factor: int = 1
 
     def begin(
         self, plan: Plan, key: Key | Between, rows: Sequence[Row], shape: tuple[int, int, int]
@@ -70,10 +76,8 @@ class Consistent(Trained):
         return tiled(denoise, self.size, self.overlap, self.batch)
 
     def finish(self, made: Float[Tensor, "b c h w"], rows: Sequence[Row]) -> Float[Tensor, "b c h2 w2"]:
-        y = self.given(rows)
-        height, width = y.shape[2:]
-        there = made[..., : height * self.factor, : width * self.factor]
-        return projected(there, Resize(self.factor), y) if self.exact else there
+        height, width = self.given(rows).shape[2:]
+        return made[..., : height * self.factor, : width * self.factor]
 
     def seen(self, rows: Sequence[Row], size: tuple[int, int], channels: int) -> Float[Tensor, "n c h w"]:
         return torch.stack([face(Shown(one), channels, size) for one in self.given(rows)])
@@ -83,6 +87,14 @@ class Consistent(Trained):
         y = _seen(rows).picture
         height, width = self.cut or y.shape[2:]
         return y[..., :height, :width]
+
+
+class Consistent(Tiled):
+    """What is made shrinks to what was shown, up to rounding: a projection after the last step. In a cascade,
+    where what was shown is not the truth, `Tiled` is enough."""
+
+    def finish(self, made: Float[Tensor, "b c h w"], rows: Sequence[Row]) -> Float[Tensor, "b c h2 w2"]:
+        return projected(super().finish(made, rows), Resize(self.factor), self.given(rows))
 
 
 def _seen(rows: Sequence[Row]) -> Seen:
@@ -95,5 +107,7 @@ def finishing(ready: Ready) -> Around:
     if isinstance(task, InpaintingTask):
         return Pasted()
     if isinstance(task, SuperResolutionTask):
-        return Consistent(task.factor, ready.size, ready.size // 4)
+        return Consistent(ready.size, ready.size // 4, factor=task.factor)
+    if isinstance(task, ColouringTask | DeblurringTask | DenoisingTask):
+        return Tiled(ready.size, ready.size // 4)
     return PLAIN if isinstance(task, NoTask) else Trained()
