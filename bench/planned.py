@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.quality import clip as of_clip
-from bench.quality import editing, inpainting, nearest, text, upscaling
+from bench.quality import editing, inpainting, nearest, restoration, text, upscaling
 from bench.quality.restored import MEANT, Distribution
 from phosphene.families import clip
 from phosphene.families.generator import load
@@ -94,7 +94,7 @@ MOST = 200  # pictures that are restored; as many others are compared with
 def enlarged(run: Path, data: Path, extent: Extent) -> Iterator[Score]:
     """Of super-resolution, beside bicubic enlargement."""
     count, ways = min(extent.count, MOST), {}
-    for way in upscaling.measure(load(run, extent.device), data / "held-out", count, 4):
+    for way in upscaling.measure(load(run, extent.device), data / "held-out", count):
         ways[way.name] = way
         print(f"{way.name}: {way.psnr:.2f} dB, KID {way.distribution.cells}", flush=True)
     ours, mean, bicubic = (ways[name] for name in (upscaling.TRAINED, upscaling.MEAN, upscaling.BICUBIC))
@@ -115,6 +115,20 @@ def made_whole(run: Path, data: Path, extent: Extent) -> Iterator[Score]:
     yield score("PSNR inside", ours.inside, count, "dB", round(telea.inside, 2))
     yield score(f"PSNR inside of the mean of {MEANT}", mean.inside, count, "dB", round(telea.inside, 2))
     for name, one in (("", ours), (" of Telea", telea)):
+        yield paired(f"KID x 1000{name}, to the originals", one.distribution, count)
+
+
+def restored(run: Path, data: Path, extent: Extent) -> Iterator[Score]:
+    """Of colouring, deblurring, denoising, beside what is shown, or what OpenCV makes of its noise."""
+    count, ways = min(extent.count, MOST), {}
+    for way in restoration.measure(load(run, extent.device), data / "held-out", count):
+        ways[way.name] = way
+        print(f"{way.name}: {way.psnr:.2f} dB, KID {way.distribution.cells}", flush=True)
+    ours, mean = ways[restoration.TRAINED], ways[restoration.MEAN]
+    other = ways.get(restoration.MEANS, ways[restoration.SHOWN])
+    yield score("PSNR", ours.psnr, count, "dB", round(other.psnr, 2))
+    yield score(f"PSNR of the mean of {MEANT}", mean.psnr, count, "dB", round(other.psnr, 2))
+    for name, one in (("", ours), (f" of {other.name}", other)):
         yield paired(f"KID x 1000{name}, to the originals", one.distribution, count)
 
 
@@ -275,6 +289,62 @@ PHOTOS_INPAINTING = Planned(
     "Tiles of held-out photographs, strokes, boxes and borders missing; KID on the shipped encoder.",
     made_whole,
 )
+PHOTOGRAPHS = "Tiles of held-out photographs, {}; KID on the shipped encoder."
+SUPERRES_2X = Planned(
+    "superres-2x",
+    "photos",
+    20_000,
+    "super-resolution, twice, of photographs of any size",
+    SUPERRES.licence,
+    "phosphene upscale superres-2x --image small.png",
+    SUPERRES.measured,
+    enlarged,
+    begins="superres",
+)
+SUPERRES_8X = Planned(
+    "superres-8x",
+    "photos",
+    20_000,
+    "super-resolution, 8 times, of photographs of any size",
+    SUPERRES.licence,
+    "phosphene upscale superres-8x --image small.png",
+    SUPERRES.measured,
+    enlarged,
+    begins="superres",
+)
+PHOTOS_DENOISING = Planned(
+    "photos-denoising",
+    "photos",
+    20_000,
+    "photographs of any size without their noise",
+    SUPERRES.licence,
+    "phosphene restore photos-denoising --image noisy.png",
+    PHOTOGRAPHS.format("noise of any deviation up to 0.5 on them"),
+    restored,
+    begins="superres",
+)
+PHOTOS_DEBLURRING = Planned(
+    "photos-deblurring",
+    "photos",
+    20_000,
+    "photographs of any size made sharp",
+    SUPERRES.licence,
+    "phosphene restore photos-deblurring --image blurred.png",
+    PHOTOGRAPHS.format("blurred by Gaussians of up to 2 pixels"),
+    restored,
+    begins="superres",
+)
+PHOTOS_COLOURING = Planned(
+    "photos-colouring",
+    "photos",
+    20_000,
+    "grey photographs of any size in colour",
+    SUPERRES.licence,
+    "phosphene restore photos-colouring --image grey.png -n 4",
+    PHOTOGRAPHS.format("made grey"),
+    restored,
+    begins="photos-inpainting",
+)
 EMOJI = Planned(
     "emoji",
     "emoji",
@@ -297,6 +367,11 @@ PLANNED = {
         FACES_INPAINTING,
         FACES_SUPERRES,
         PHOTOS_INPAINTING,
+        SUPERRES_2X,
+        SUPERRES_8X,
+        PHOTOS_DENOISING,
+        PHOTOS_DEBLURRING,
+        PHOTOS_COLOURING,
         EMOJI,
     )
 }

@@ -35,6 +35,7 @@ from bench.side_by_side import write
 from phosphene.diffusion.measurement import downsampling
 from phosphene.families.generator import Generator
 from phosphene.pictures.pixels import to_bytes, to_values
+from phosphene.recipes.tasks import SuperResolutionTask
 
 BICUBIC, TRAINED, MEAN = "bicubic (Pillow)", "trained", f"trained, mean of {MEANT}"
 
@@ -70,10 +71,19 @@ class Measured(NamedTuple):
     seconds: float
 
 
+def factor_of(trained: Generator) -> int:
+    """ValueError for a model that was not trained to make pictures larger."""
+    task = trained.model.header.task
+    if not isinstance(task, SuperResolutionTask):
+        raise ValueError(f"model: trained for {task.kind}, not for super_resolution")
+    return task.factor
+
+
 def measure(
-    trained: Generator, folder: Path, count: int, factor: int = 4, free: Generator | None = None
+    trained: Generator, folder: Path, count: int, free: Generator | None = None
 ) -> Iterator[Measured]:
     """Each way in turn: bicubic, trained, without training if there is another model, and the originals."""
+    factor = factor_of(trained)
     sides = held_out(folder, trained.size, count)
     small = smaller(np.ascontiguousarray(sides.own), factor)
     images = to_images(small)
@@ -97,7 +107,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run")
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--factor", type=int, default=4)
     parser.add_argument("--free", help="a run that was not trained for it")
     parser.add_argument("-n", "--count", type=int, default=200)
     parser.add_argument("--name", default="upscaling", help="of the file of results")
@@ -107,15 +116,15 @@ def main() -> None:
     threads(options.threads)
     trained = phosphene.load(options.run, options.device)
     free = None if options.free is None else phosphene.load(options.free, options.device)
-    rows: list[list[object]] = []
-    for one in measure(trained, options.folder, options.count, options.factor, free):
+    factor, rows = factor_of(trained), list[list[object]]()
+    for one in measure(trained, options.folder, options.count, free):
         cells = [f"{one.psnr:.2f}", f"{one.consistency:.2f}", *one.distribution.cells]
         rows.append([one.name, *cells, f"{one.seconds:.2f}"])
         print(rows[-1], flush=True)
     write(
         options.name,
-        f"Super-resolution {options.factor}x to {trained.size} pixels: {options.folder.name}",
-        {"pictures": options.count, "factor": options.factor, "model": trained.model.fingerprint[:16]},
+        f"Super-resolution {factor}x to {trained.size} pixels: {options.folder.name}",
+        {"pictures": options.count, "factor": factor, "model": trained.model.fingerprint[:16]},
         ["", "PSNR, dB", "consistency, dB", *COLUMNS, "s a picture"],
         rows,
         [NOTE],
