@@ -48,7 +48,7 @@ class Linear:
         self.seen += len(values)
         return self.sign * values.mean((2, 3))
 
-    def texts(self, texts: Any) -> torch.Tensor:
+    def texts(self, texts: Any, field: str = "text") -> torch.Tensor:
         return torch.eye(3)[[COLOURS[text] for text in texts]]
 
 
@@ -207,6 +207,8 @@ def test_a_prompt_that_no_ranker_takes_is_refused_before_pictures_are_made(
     monkeypatch.setattr(type(generator), "onwards", lambda *_: pytest.fail("pictures were made"))
     with pytest.raises(KeyError, match="green"):  # the linear one knows three words
         generator.sample(1, prompt="green ones", best_of=4, ranker=linear())
+    with pytest.raises(ValueError, match=r"^prompt '': no words$"):
+        generator.sample(1, prompt="", best_of=4, ranker=linear())
 
 
 def test_guidance_leads_each_row_towards_its_text(place: Path):
@@ -288,10 +290,10 @@ def test_ours_is_loaded_with_its_text_encoder(own: Path):
     torch.testing.assert_close(
         shorter.embed_images(x), towers_of(1).pictures(x).detach(), rtol=1e-4, atol=1e-5
     )
-    with pytest.raises(ValueError, match="no words"):
+    with pytest.raises(ValueError, match=r"^text ' ': no words$"):
         clip.embed_texts([" "])
-    with pytest.raises(ValueError, match="12 at most"):
-        clip.embed_texts(["red " * 20])
+    with pytest.raises(ValueError, match=r"^prompt 'red red.*12 at most"):
+        clip.embed_texts(["red " * 20], "prompt")
 
 
 def test_pictures_of_any_size_and_kind(own: Path):

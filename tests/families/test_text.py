@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from phosphene.families.generator import Generator, load
 from phosphene.networks.build import build
@@ -142,6 +143,15 @@ def test_a_weaker_model_is_of_the_same_kind(asked: Generator, folder: Path, tmp_
         ValueError, match=r"weaker .*edits: its task is kind='editing', this model's kind='none'"
     ):
         asked.sample(1, weaker=tmp_path / "edits", guidance=2.0)
+
+
+@pytest.mark.parametrize("prompt", [None, "", [" ", None]])
+def test_who_edits_is_told_what_to_change(prompt: Any, asked: Generator, tmp_path: Path):
+    config = replace(CONFIG, in_channels=3)
+    edits = asked.model.header.model_copy(update={"task": EditingTask(), "ema": ()})
+    model.save(tmp_path / "edits", edits, config, build(config).state_dict(), "card")
+    with pytest.raises(ValueError, match=r"^prompt: it has no words; say what to change, such as"):
+        load(tmp_path / "edits", "cpu").edit(Image.new("L", (8, 8)), n=2, prompt=prompt)
 
 
 def test_what_was_made_with_another_weaker_model_is_not_made_again(

@@ -59,8 +59,9 @@ class Towers(Protocol):
         """Unit vectors of values in [-1, 1], with gradients if these have one."""
         ...
 
-    def texts(self, texts: Sequence[str]) -> Float[Tensor, "b d"]:
-        """Unit vectors. Raises ValueError for a text that is empty or too long."""
+    def texts(self, texts: Sequence[str], field: str = "text") -> Float[Tensor, "b d"]:
+        """Unit vectors. Raises ValueError, which calls it by this name, for a text that is empty or too
+        long."""
         ...
 
 
@@ -103,8 +104,8 @@ class Own:
         said = functional_call(self.model.network.picture, self._weights, (values,))
         return functional.normalize(said.float(), dim=1)
 
-    def texts(self, texts: Sequence[str]) -> Float[Tensor, "b d"]:
-        states, mask = self.text.of("text", texts)
+    def texts(self, texts: Sequence[str], field: str = "text") -> Float[Tensor, "b d"]:
+        states, mask = self.text.of(field, texts)
         condition = Condition(tokens=states.float().to(self.device), mask=mask.to(self.device))
         with torch.no_grad():
             return self.model.network.texts(condition)
@@ -164,10 +165,13 @@ class Clip:
                     on_progress(min(start + BATCH, count), count)
         return torch.cat(rows)
 
-    def embed_texts(self, texts: Sequence[str]) -> Float32[Tensor, "n d"]:
-        """Unit vectors, on the CPU."""
-        rows = [self.towers.texts(texts[start : start + BATCH]) for start in range(0, len(texts), BATCH)]
-        return torch.cat(rows).cpu()
+    def embed_texts(self, texts: Sequence[str], field: str = "text") -> Float32[Tensor, "n d"]:
+        """Unit vectors, on the CPU. field: what the caller calls a text, for errors."""
+        for text in texts:
+            if not text.strip():
+                raise ValueError(f"{field} {text!r}: no words")
+        parts = [texts[start : start + BATCH] for start in range(0, len(texts), BATCH)]
+        return torch.cat([self.towers.texts(part, field) for part in parts]).cpu()
 
     def logits(self, pictures: Pictures, texts: Sequence[str]) -> Float32[Tensor, "n m"]:
         """e^t' x . y + b of every picture with every text."""

@@ -61,8 +61,8 @@ class Noised(Around):
         return {"strength": self.strength}
 
 
-def editing(ready: Ready, image: Given, strength: float | None, instructed: bool) -> Question:
-    """A picture that is changed. instructed: whether it is said how.
+def editing(ready: Ready, image: Given, strength: float | None, prompts: Sequence[str | None]) -> Question:
+    """A picture that is changed. prompts: what is said of how.
 
     Raises ValueError for an option of the other way, and for a model that sees other pictures.
     """
@@ -73,8 +73,8 @@ def editing(ready: Ready, image: Given, strength: float | None, instructed: bool
                 f"strength {strength:g}: this model was trained for editing and sees the picture itself; "
                 "leave it out, and say with image_guidance how much of it should stay"
             )
-        if ready.task.text is not None and not instructed:
-            raise ValueError("prompt: none is given; say what to change, such as 'make the circle blue'")
+        if ready.task.text is not None and not any((text or "").strip() for text in prompts):
+            raise ValueError("prompt: it has no words; say what to change, such as 'make the circle blue'")
         return Question(Shown(picture), finishing(ready))
     refuse_shown(ready, "editing")
     return Question(None, Noised(picture, STRENGTH if strength is None else strength))

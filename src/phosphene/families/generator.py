@@ -203,7 +203,7 @@ class Generator(Ready):
         that is laid on it, above 0 to 1 (0.5); as many of the solver's steps are taken as lie below.
         """
         self._refuse_cascade("edit")
-        question = editing(self, image, strength, prompt is not None)
+        question = editing(self, image, strength, each("prompt", prompt, n))
         return self._answer(question, n, label, prompt, negative, how)
 
     def _answer(

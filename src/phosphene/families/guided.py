@@ -37,7 +37,7 @@ class Guided(Around):
             raise ValueError(
                 f"clip_strength {self.strength}: give a number; 0 is none, {STRENGTH:g} is usual"
             )
-        self.clip.embed_texts(self.said)  # what cannot be asked is said now
+        self.clip.embed_texts(self.said, "prompt")  # what cannot be asked is said now
 
     @property
     def said(self) -> list[str]:

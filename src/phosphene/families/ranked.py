@@ -120,7 +120,7 @@ def ranking(
     asked = Ranking(opened(ranker, device), best_of, None if scorer is None else opened(scorer, device))
     for clip in (asked.ranker, asked.scorer):
         if clip is not None:
-            clip.embed_texts(list(dict.fromkeys(text for text in texts if text is not None)))
+            clip.embed_texts(list(dict.fromkeys(text for text in texts if text is not None)), "prompt")
     return asked
 
 

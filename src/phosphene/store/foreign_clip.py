@@ -55,15 +55,13 @@ class ForeignClip:
         pooled = self.model.vision_model(pixel_values=pixels).pooler_output
         return functional.normalize(self._projected("visual_projection", pooled), dim=1)
 
-    def texts(self, texts: Sequence[str]) -> Float[Tensor, "b d"]:
-        """Unit vectors. Raises ValueError for a text that is empty or longer than the model takes."""
+    def texts(self, texts: Sequence[str], field: str = "text") -> Float[Tensor, "b d"]:
+        """Unit vectors. Raises ValueError for a text that is longer than the model takes."""
         rows = self.tokenizer(list(texts), add_special_tokens=True, verbose=False)["input_ids"]
         for text, row in zip(texts, rows, strict=True):
-            if not text.strip():
-                raise ValueError(f"text {text!r}: no words")
             if len(row) > self.limit:
                 raise ValueError(
-                    f"text {shortened(text)!r}: {len(row)} tokens; this model takes {self.limit} at most"
+                    f"{field} {shortened(text)!r}: {len(row)} tokens; this model takes {self.limit} at most"
                 )
         # SigLIP was trained on texts that are padded to one length, and reads the padding too.
         longest = self.limit if self.kind == "siglip" else max(map(len, rows))
