@@ -9,6 +9,8 @@ cd "$work"
 
 phosphene sample faces --prompt "A cartoon smiling person with curly red hair and round glasses." -n 8 --out smiling
 phosphene sample shapes --prompt "a red circle left of a blue star" -n 8 --out circle
+phosphene sample emoji -n 8 --prompt "detective: medium-light skin tone" --prompt "man guard: dark skin tone" \
+    --prompt "man health worker: medium-light skin tone" --prompt "merman: dark skin tone" --out emoji
 phosphene grid faces --prompt "a {smiling,sad} person with {red,black} hair" --seed 5 --out grid
 phosphene interpolate faces --seeds 0,7 -n 8 --prompt "a person with blonde hair" \
     --prompt "a person with a beard" --out between
@@ -45,7 +47,7 @@ SEPIA
 phosphene adapt faces sepia --out old --budget 2m
 phosphene sample faces --adapter old -n 8 --prompt "A sepia portrait of a person with glasses." --out adapted
 
-for name in smiling circle grid between edited told instructed whole inpainted mended coloured larger cascade adapted
+for name in smiling circle emoji grid between edited told instructed whole inpainted mended coloured larger cascade adapted
 do
     cp "$name/sheet.png" "$here/$name.png"
 done
