@@ -1,7 +1,7 @@
 """The models that are shipped: of what they learn, what they are aimed at, and how that is measured."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.quality import clip as of_clip
@@ -290,26 +290,18 @@ PHOTOS_INPAINTING = Planned(
     made_whole,
 )
 PHOTOGRAPHS = "Tiles of held-out photographs, {}; KID on the shipped encoder."
-SUPERRES_2X = Planned(
-    "superres-2x",
-    "photos",
-    20_000,
-    "super-resolution, twice, of photographs of any size",
-    SUPERRES.licence,
-    "phosphene upscale superres-2x --image small.png",
-    SUPERRES.measured,
-    enlarged,
+SUPERRES_2X = replace(
+    SUPERRES,
+    name="superres-2x",
+    about="super-resolution, twice, of photographs of any size",
+    example="phosphene upscale superres-2x --image small.png",
     begins="superres",
 )
-SUPERRES_8X = Planned(
-    "superres-8x",
-    "photos",
-    20_000,
-    "super-resolution, 8 times, of photographs of any size",
-    SUPERRES.licence,
-    "phosphene upscale superres-8x --image small.png",
-    SUPERRES.measured,
-    enlarged,
+SUPERRES_8X = replace(
+    SUPERRES,
+    name="superres-8x",
+    about="super-resolution, 8 times, of photographs of any size",
+    example="phosphene upscale superres-8x --image small.png",
     begins="superres",
 )
 PHOTOS_DENOISING = Planned(

@@ -39,7 +39,7 @@ from phosphene.pictures.pixels import to_bytes, to_values
 from phosphene.pictures.sheet import sheet
 from phosphene.recipes.tasks import DenoisingTask
 
-SHOWN, TRAINED, MEAN = "as it is shown", "trained", f"trained, mean of {MEANT}"
+SHOWN, TRAINED, MEAN = "what is shown", "trained", f"trained, mean of {MEANT}"
 MEANS = "non-local means (OpenCV)"
 ORIGINALS = "the originals"
 SEED = 2**31  # of blurs and noise: training's are small numbers

@@ -56,7 +56,8 @@ def train(
     tune: with a budget, measure first which batch and width suit the machine and the time; what is given here
     stays. By default so for recipes by name.
     base: a run or model whose weights are trained further, instead of fresh ones; it decides the network, the
-    size, channels and classes of pictures, and the text encoder. The recipe is then fine-tune by default.
+    size, channels and classes of pictures, and the text encoder, and what it is shown unless recipe or
+    settings name a task. The recipe is then fine-tune by default.
     progress: show it. Ctrl-C and SIGTERM save the run, which is then said; `resume` goes on with it.
 
     Raises ValueError with one line for whatever cannot be trained, before anything is lost.

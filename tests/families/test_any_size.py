@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from phosphene.diffusion.condition import Condition
 from phosphene.diffusion.measurement import LUMA
 from phosphene.families import opened
-from phosphene.families.recoloured import coloured
+from phosphene.families.light import tinted
 from phosphene.pictures.pixels import from_pillow
 from phosphene.recipes.tasks import ColouringTask, DeblurringTask, DenoisingTask, NoTask, TaskSettings
+from phosphene.tasks.request import Request
+from phosphene.tasks.sight import Shown
 from tests.families.test_questions import Blurs, asked, picture
 
 
@@ -27,6 +29,16 @@ class Paints(nn.Module):
     def forward(self, x: Tensor, heard: Tensor, condition: Condition) -> Tensor:
         t = (heard / 1000).reshape(-1, 1, 1, 1)
         return (x - self.colour) / t
+
+
+class Reads(nn.Module):
+    """A velocity that leads to red where what is shown is bright, to blue where it is dark."""
+
+    def forward(self, x: Tensor, heard: Tensor, condition: Condition) -> Tensor:
+        assert condition.picture is not None
+        t = (heard / 1000).reshape(-1, 1, 1, 1)
+        bright = condition.picture.sign()
+        return (x - torch.cat([bright, 0 * bright, -bright], 1) / 2) / t
 
 
 def luma(values: Tensor) -> Tensor:
@@ -74,19 +86,43 @@ def test_what_is_coloured_keeps_its_light_and_gets_the_colours():
     assert float(share[:, 0][y > 0.6].max()) < 0.6
 
 
+@pytest.mark.parametrize(("width", "height"), [(40, 11), (11, 40), (5, 5)])
+def test_all_of_a_picture_is_seen_and_coloured_where_it_lies(width: int, height: int):
+    """Bright at one end and dark at the other, both of which the middle square has not."""
+    image = Image.new("L", (width, height), 64)
+    long = max(width, height)
+    image.paste(192, (0, 0, width if height > width else long // 4, height if width >= height else long // 4))
+    made = asked(ColouringTask(), Reads(), channels=3).restore(image).values[0]
+    ends = made[:, :, [0, -1]].mean(1) if width >= height else made[:, [0, -1]].mean(2)
+    redder = ends[0] - ends[2]
+    assert redder[0] > 0.5
+    assert redder[1] < -0.5
+
+
+def test_pictures_of_the_models_size_keep_their_light_however_they_are_asked_for():
+    """Also where evaluation asks for many at once."""
+    colours = asked(ColouringTask(), Paints(), channels=3)
+    images = [from_pillow([picture(8, 8)])[0], from_pillow([Image.new("L", (8, 8), 99)])[0]]
+    made = colours.make([Request(shown=Shown(one)) for one in images])
+    torch.testing.assert_close(luma(made.values), torch.cat(images), rtol=0, atol=1e-5)
+    alone = colours.restore(picture(8, 8)).values
+    torch.testing.assert_close(made.values[:1], alone, rtol=0, atol=1e-5)
+
+
 @given(st.integers(0, 2**31))
 def test_colours_on_their_own_light_are_themselves(seed: int):
     generator = torch.Generator().manual_seed(seed)
     colours = torch.rand(2, 3, 4, 5, generator=generator, dtype=torch.float64) * 2 - 1
     colours[0, :, 0, 0] = 1.0  # white has no room, and needs none
     colours[0, :, 0, 1] = -1.0
+    assert tinted(-torch.ones(1, 1, 1, 1), torch.tensor([0.0, 0.9, -0.3])[None, :, None, None]).eq(-1).all()
     for one in colours:
-        torch.testing.assert_close(coloured(luma(one[None]), one[None])[0], one, rtol=0, atol=1e-6)
-    grey = luma(colours[1:])
+        torch.testing.assert_close(tinted(luma(one[None])[None], one[None])[0], one, rtol=0, atol=1e-6)
+    grey = luma(colours[1:])[None]
     plain = grey.expand(1, 3, -1, -1)
-    torch.testing.assert_close(coloured(grey, plain), plain, rtol=0, atol=1e-6)
-    other = coloured(grey, colours[:1])
-    torch.testing.assert_close(luma(other)[0], grey[0], rtol=0, atol=1e-6)
+    torch.testing.assert_close(tinted(grey, plain), plain, rtol=0, atol=1e-6)
+    other = tinted(grey, colours[:1])
+    torch.testing.assert_close(luma(other), grey[0], rtol=0, atol=1e-6)
     assert float(other.abs().max()) <= 1 + 1e-6
 
 

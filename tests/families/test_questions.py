@@ -95,7 +95,7 @@ def test_what_is_transparent_is_black_in_a_mask_and_white_in_a_picture():
     mask.paste((255, 255), (4, 0, 8, 8))
     assert opened.mask(mask, (8, 8)).tobytes() == half().tobytes()
     colours = asked(ColouringTask(), nn.Identity(), channels=3)
-    shown = questions.restoring(colours, empty, None, None, None, None, None).shown
+    shown = questions.restoring(colours, empty, None, None, None).shown
     assert shown is not None
     assert float(shown.picture.min()) == 255 / 256
 

@@ -17,7 +17,7 @@ from phosphene.diffusion.condition import Condition
 from phosphene.families.generator import Generator, load
 from phosphene.recipes.presets import RECIPES
 from phosphene.recipes.settings import changed
-from phosphene.recipes.tasks import InpaintingTask, NoTask
+from phosphene.recipes.tasks import DeblurringTask, InpaintingTask, NoTask
 from phosphene.store import model
 from phosphene.training import checkpoint
 from phosphene.training.base import fitted
@@ -77,9 +77,16 @@ def test_only_the_change_is_kept(base: Path, adapter: Path):
     assert (said["rank"], said["size"], said["channels"]) == (2, 8, 1)
 
 
-@pytest.mark.parametrize("rank", [2, None], ids=["adapter", "all weights"])
-def test_a_run_that_was_stopped_goes_on_to_the_same_bits(rank, base: Path, pictures: Path, tmp_path: Path):
+@pytest.mark.parametrize(
+    ("rank", "task"),
+    [(2, "none"), (None, "none"), (None, "inpainting")],
+    ids=["adapter", "all weights", "another task"],
+)
+def test_a_run_that_was_stopped_goes_on_to_the_same_bits(
+    rank, task: str, base: Path, pictures: Path, tmp_path: Path
+):
     changes = {
+        "task.kind": task,
         "data.source": str(pictures),
         "base.model": str(base),
         "base.rank": rank,
@@ -314,7 +321,19 @@ def test_a_model_that_is_shown_one_thing_learns_another(editor: Path):
     paints = {"base.model": str(editor / "painter")}
     assert fitted(RECIPES["fine-tune"], paints).task == InpaintingTask(fill="smooth")
     assert fitted(RECIPES["fine-tune"], {**paints, "task.fill": "grey"}).task == InpaintingTask(fill="grey")
-    assert fitted(RECIPES["flow"], {**paints, "task.kind": "none"}).task == NoTask()
+    plain = fitted(RECIPES["flow"], {**paints, "task.kind": "none"})
+    assert plain.task == NoTask()
+    assert fitted(plain, {}).task == NoTask()  # a run's own recipe makes it again
+    # As recipes of models that begin from others say it.
+    sharp = changed(RECIPES["flow"], {"task.kind": "deblurring"})
+    assert fitted(sharp, paints).task == DeblurringTask()
+    assert fitted(changed(RECIPES["flow"], {"task.kind": "inpainting"}), paints).task == InpaintingTask()
+    # How it is asked changes with the kind of task alone.
+    steps = changed(RECIPES["flow"], {"sampling.steps": 7})
+    assert fitted(steps, {**paints, "task.fill": "grey"}).sampling == recipe.sampling
+    assert fitted(steps, {**paints, "task.kind": "denoising"}).sampling.steps == 7
+    with pytest.raises(ValueError, match=r"^task\.fill grey: the model was trained with smooth, and a "):
+        fitted(RECIPES["lora"], {**paints, "task.fill": "grey"})
 
 
 def test_a_change_of_low_rank_teaches_no_task(base: Path):
@@ -338,7 +357,7 @@ def test_a_recipe_of_other_levels_says_only_how_to_guide(base: Path):
 @pytest.mark.parametrize(
     ("recipe", "changes", "words"),
     [
-        ("edit", {"data.text": "none", "base.rank": 2}, "task.kind editing: the model was not"),
+        ("edit", {"data.text": "none", "base.rank": 2}, "task.kind editing: the model was trained with none"),
         ("edit", {}, "data.text minilm: the model"),
         ("flow", {"task.kind": "colouring"}, "task.kind 'colouring': it needs pictures in RGB"),
     ],

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -98,6 +99,31 @@ def test_a_run_is_measured_on_held_out_pictures_and_asked(
         "phosphene: this model makes a picture of one that it is shown: "
         "phosphene inpaint RUN --image PICTURE --mask MASK\n"
     )
+
+
+def test_restoring_takes_any_size_by_a_model_that_was_trained_for_it_alone(
+    inpainting: Path, cli: Callable[..., Said], tmp_path: Path
+):
+    """One that began from a model of another task, and the same without a task."""
+    begins: dict[str, Any] = {"base": inpainting, "images": 8, "progress": False}
+    begins |= {"recipe": "flow", "settings": {"task.kind": "denoising", "training.measure_share": 0}}
+    phosphene.train("digits", **begins, out=tmp_path / "cleans")
+    begins["settings"] = {"task.kind": "none", "training.measure_share": 0}
+    phosphene.train("digits", **begins, out=tmp_path / "plain")
+    Image.new("L", (20, 16), 100).save(tmp_path / "image.png")
+    words = ["--image", tmp_path / "image.png", "--steps", "2", "--out"]
+    said = cli("restore", tmp_path / "cleans", *words, tmp_path / "clean", "--overlap", "3")
+    assert said.code == 0, said.err
+    assert "is taken at" not in said.out
+    with Image.open(tmp_path / "clean" / "seed0-000000.png") as made:
+        assert made.size == (20, 16)
+    said = cli("restore", tmp_path / "cleans", *words, tmp_path / "no", "--overlap", "5", "--quiet")
+    assert said.err == "phosphene: overlap 5: give pixels from 0 to 4, half of a tile\n"
+    said = cli("restore", tmp_path / "plain", *words, tmp_path / "one", "--what", "denoising")
+    assert said.code == 0, said.err
+    assert "20x16 pixels; its middle square is taken at 8x8, the model's size" in said.out
+    with Image.open(tmp_path / "one" / "seed0-000000.png") as made:
+        assert made.size == (8, 8)
 
 
 @pytest.mark.slow

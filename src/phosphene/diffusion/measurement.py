@@ -25,6 +25,11 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in Pillow's mode L
 ZERO = 1e-10  # a squared singular value below this share of the largest counts as 0
 
 
+def luma(values: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 h w"]:
+    """Of pictures in RGB."""
+    return torch.einsum("c,bchw->bhw", torch.tensor(LUMA).to(values), values)[:, None]
+
+
 @runtime_checkable
 class Measurement(Protocol):
     """A linear map of pictures, exactly."""

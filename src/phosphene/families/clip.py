@@ -60,8 +60,7 @@ class Towers(Protocol):
         ...
 
     def texts(self, texts: Sequence[str], field: str = "text") -> Float[Tensor, "b d"]:
-        """Unit vectors. Raises ValueError, which calls it by this name, for a text that is empty or too
-        long."""
+        """Unit vectors. Raises ValueError, which calls it by this name, for a text that is too long."""
         ...
 
 
@@ -166,10 +165,13 @@ class Clip:
         return torch.cat(rows)
 
     def embed_texts(self, texts: Sequence[str], field: str = "text") -> Float32[Tensor, "n d"]:
-        """Unit vectors, on the CPU. field: what the caller calls a text, for errors."""
+        """Unit vectors, on the CPU. field: what the caller calls a text, for errors.
+
+        Raises ValueError for one that is empty or too long.
+        """
         for text in texts:
             if not text.strip():
-                raise ValueError(f"{field} {text!r}: no words")
+                raise ValueError(f"{field} {text!r}: no words; say what pictures are to be like")
         parts = [texts[start : start + BATCH] for start in range(0, len(texts), BATCH)]
         return torch.cat([self.towers.texts(part, field) for part in parts]).cpu()
 

@@ -21,7 +21,7 @@ from phosphene.families.asked import Asked
 from phosphene.families.opened import Given
 from phosphene.families.questions import Question, refuse_shown
 from phosphene.families.ready import Ready
-from phosphene.families.rows import Row
+from phosphene.families.rows import Row, Texts, listed
 from phosphene.families.shown import finishing
 from phosphene.tasks.sight import Shown
 
@@ -61,8 +61,8 @@ class Noised(Around):
         return {"strength": self.strength}
 
 
-def editing(ready: Ready, image: Given, strength: float | None, prompts: Sequence[str | None]) -> Question:
-    """A picture that is changed. prompts: what is said of how.
+def editing(ready: Ready, image: Given, strength: float | None, prompt: Texts) -> Question:
+    """A picture that is changed. prompt: what is said of how.
 
     Raises ValueError for an option of the other way, and for a model that sees other pictures.
     """
@@ -73,8 +73,10 @@ def editing(ready: Ready, image: Given, strength: float | None, prompts: Sequenc
                 f"strength {strength:g}: this model was trained for editing and sees the picture itself; "
                 "leave it out, and say with image_guidance how much of it should stay"
             )
-        if ready.task.text is not None and not any((text or "").strip() for text in prompts):
-            raise ValueError("prompt: it has no words; say what to change, such as 'make the circle blue'")
+        said = [] if prompt is None else listed(prompt)
+        if ready.task.text is not None and not any(text and text.strip() for text in said):
+            empty = ": none is given" if prompt is None else f" {prompt!r}: no words"
+            raise ValueError(f"prompt{empty}; say what to change, such as 'make the circle blue'")
         return Question(Shown(picture), finishing(ready))
     refuse_shown(ready, "editing")
     return Question(None, Noised(picture, STRENGTH if strength is None else strength))

@@ -29,7 +29,7 @@ def larger(
     for i, (stage, said) in enumerate(stages, 1):
         task, way = stage.model.header.task, stage.of_recipe(said.sampling)
         assert isinstance(task, SuperResolutionTask)
-        around = Tiled(stage.size, stage.size // 4, batch, factor=task.factor)
+        around = Tiled(stage.size, batch=batch, factor=task.factor)
         filed = to_values(to_bytes(values))
         wishes = [
             stage.hearing(request, Shown(one, level=said.augmentation), way)

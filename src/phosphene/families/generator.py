@@ -176,9 +176,9 @@ class Generator(Ready):
         """n pictures that this one could be of.
 
         what: colouring, deblurring or denoising; a model that was trained for one does that, of pictures of
-        any size: in tiles that share `overlap` pixels, or colours at its own size on the picture's light.
-        Another model takes the middle square at its size; strength is the blur in pixels (1) or the noise's
-        deviation (0.2), and method is mmps, pigdm or repaint.
+        any size, in tiles that share `overlap` pixels. Colours are made with the shorter side at the model's
+        size, and laid on the picture's own light. Another model takes the middle square at its size; strength
+        is the blur in pixels (1) or the noise's deviation (0.2), and method is mmps, pigdm or repaint.
         """
         self._refuse_cascade("restore")
         question = questions.restoring(self, image, what, method, strength, overlap, how.get("batch"))
@@ -203,7 +203,7 @@ class Generator(Ready):
         that is laid on it, above 0 to 1 (0.5); as many of the solver's steps are taken as lie below.
         """
         self._refuse_cascade("edit")
-        question = editing(self, image, strength, each("prompt", prompt, n))
+        question = editing(self, image, strength, prompt)
         return self._answer(question, n, label, prompt, negative, how)
 
     def _answer(

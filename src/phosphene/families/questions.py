@@ -15,9 +15,8 @@ from phosphene.families.opened import Given
 from phosphene.families.options import BATCH
 from phosphene.families.placed import Placed, placed
 from phosphene.families.ready import Ready
-from phosphene.families.recoloured import Recoloured
 from phosphene.families.restoring import Restoring
-from phosphene.families.shown import Consistent, Tiled, finishing
+from phosphene.families.shown import Consistent, Lit, Tiled, finishing
 from phosphene.pictures.fitting import to_mode
 from phosphene.recipes.tasks import (
     ColouringTask,
@@ -36,11 +35,11 @@ KINDS = {ColouringTask: "colouring", DeblurringTask: "deblurring", DenoisingTask
 
 class Question(NamedTuple):
     """What a request shows, if anything, and what goes around the sampler. placed: the larger picture that
-    what is made is put back into, if there is one, or whose light it keeps."""
+    what is made is put back into, if there is one."""
 
     shown: Shown | None
     around: Around
-    placed: Placed | Recoloured | None = None
+    placed: Placed | None = None
 
 
 def chosen(ready: Ready, kind: type | tuple[type, ...], method: str | None, what: str) -> str:
@@ -118,17 +117,8 @@ def upscaling(
     level = shows.usual if augmentation is None else augmentation
     if not 0 <= level <= task.augmentation:
         raise ValueError(f"augmentation {level}: this model was trained from 0 to {task.augmentation}")
-    overlap, batch = overlapping(overlap, size), batch or BATCH
-    around = Consistent(size, overlap, batch, (height, width), task.factor)
+    around = Consistent(size, overlap, batch or BATCH, (height, width), task.factor)
     return Question(Shown(padded(small, size // task.factor), level=level), around)
-
-
-def overlapping(overlap: int | None, size: int) -> int:
-    """Pixels that tiles share. Raises ValueError for more than half a tile."""
-    overlap = size // 4 if overlap is None else overlap
-    if not 0 <= overlap <= size // 2:
-        raise ValueError(f"overlap {overlap}: give pixels from 0 to {size // 2}, half of a tile")
-    return overlap
 
 
 def restoring(
@@ -137,8 +127,8 @@ def restoring(
     what: str | None,
     method: str | None,
     strength: float | None,
-    overlap: int | None,
-    batch: int | None,
+    overlap: int | None = None,
+    batch: int | None = None,
 ) -> Question:
     """A grey picture coloured, a blurred one sharpened, a noisy one cleaned: of any size by a model that was
     trained for it, else its middle square."""
@@ -159,11 +149,12 @@ def restoring(
     given = opened.picture("image", given, 1 if what == "colouring" else ready.channels)
     if method == TRAINED:
         refuse_given("strength", strength, f"a model that was not trained for {what}, which sees it")
-        light = Recoloured(opened.values(given)) if what == "colouring" else None
-        shown = opened.values(given if light is None else opened.narrowed(given, ready.size))
-        cut = shown.shape[1], shown.shape[2]
-        around = Tiled(ready.size, overlapping(overlap, ready.size), batch or BATCH, cut)
-        return Question(Shown(padded(shown, ready.size)), around, light)
+        grey = opened.values(given) if what == "colouring" else None
+        shown = opened.values(given if grey is None else opened.narrowed(given, ready.size))
+        cut = ready.size, overlap, batch or BATCH, (shown.shape[1], shown.shape[2])
+        return Question(
+            Shown(padded(shown, ready.size)), Tiled(*cut) if grey is None else Lit(*cut, grey=grey)
+        )
     refuse_given("overlap", overlap, f"a model that was trained for {what}")
     picture = opened.values(opened.fitted(given, ready.size))
     measurement, noise = measured(what, ready.channels, ready.size, strength)

@@ -24,7 +24,7 @@ from torch.nn import functional
 
 from phosphene.diffusion import noise
 from phosphene.diffusion.level import Level, like
-from phosphene.diffusion.measurement import LUMA, blur
+from phosphene.diffusion.measurement import blur, luma
 from phosphene.diffusion.noise import Key
 from phosphene.diffusion.resize import Resize
 from phosphene.pictures.pixels import to_bytes, to_values
@@ -121,11 +121,6 @@ class Seeing:
         return seen.picture
 
 
-def luma(values: Tensor, key: Key, step: int) -> Tensor:
-    """Of pictures in RGB."""
-    return torch.einsum("c,bchw->bhw", torch.tensor(LUMA).to(values), values)[:, None]
-
-
 def blurred(deviation: float) -> Callable[[Tensor, Key, int], Tensor]:
     """By one of BLURS widths up to this one, in pixels."""
 
@@ -174,7 +169,7 @@ class Editing:
 MAKES: Mapping[type, Callable[[Any], Sight]] = {
     InpaintingTask: lambda s: Inpainting(s.fill),
     SuperResolutionTask: lambda s: SuperResolution(s.factor, s.augmentation),
-    ColouringTask: lambda s: Seeing(luma, 1),
+    ColouringTask: lambda s: Seeing(lambda values, key, step: luma(values), 1),
     DeblurringTask: lambda s: Seeing(blurred(s.deviation)),
     DenoisingTask: lambda s: Seeing(noisy(s.noise)),
     EditingTask: lambda s: Editing(),

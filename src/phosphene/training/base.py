@@ -71,7 +71,7 @@ def fitted(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
             f"base.model {given}: pictures of {header.channels} channels; accepted are 1, 3 and 4"
         )
     task = of_task(recipe, found, changes)
-    new = task != header.task
+    new = task.kind != header.task.kind
     refuse_for(task, header.channels, header.size)
     if new and task.kind == "editing" and header.text is None:
         asked = changes.get("data.text", recipe.data.text)
@@ -100,7 +100,6 @@ def fitted(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
     wanted = changed(theirs, mine)
     kept = {*decided, *(f"diffusion.{name}" for name in DiffusionSettings.model_fields)}
     kept |= {f"network.{name}" for name in type(theirs.network).model_fields}
-    kept |= {f"task.{name}" for name in type(theirs.task).model_fields}
     for name in sorted(kept - FREE):
         section, field = name.split(".")
         before, after = (getattr(getattr(of, section), field, None) for of in (theirs, wanted))
@@ -115,7 +114,7 @@ def of_task(recipe: Recipe, found: Model, changes: Mapping[str, Any]) -> TaskSet
     Raises ValueError for something new by a change of low rank.
     """
     own = found.header.task
-    if recipe.task.kind == "none":
+    if recipe.task.kind == "none" and recipe.base.fingerprint is None:  # a run's own recipe has said all
         pairs = recipe.data.model_copy(update={"pairs": own.kind == "editing"})
         recipe = recipe.model_copy(update={"task": own, "data": pairs})
     names = ("base.rank", "data.pairs")
@@ -124,9 +123,11 @@ def of_task(recipe: Recipe, found: Model, changes: Mapping[str, Any]) -> TaskSet
         of_it.setdefault("data.pairs", of_it["task.kind"] == "editing")
     meant = changed(recipe, of_it)
     if meant.task != own and meant.base.rank is not None:
+        fields = [(name, value, getattr(own, name, None)) for name, value in meant.task]
+        name, value, had = next(field for field in fields if field[1] != field[2])
         raise ValueError(
-            f"task.kind {meant.task.kind}: the model was not trained for it, and a change of low rank cannot "
-            "teach it; train --from learns all weights"
+            f"task.{name} {value}: the model was trained with {had}, and a change of low rank teaches it no "
+            "other; train --from learns all weights"
         )
     return meant.task
 
