@@ -71,10 +71,9 @@ def heard(*aims: Aim) -> Scores:
 
     def scores(run: Path, data: Path, extent: Extent) -> Iterator[Score]:
         generator = load(run, extent.device)
-        ranker, kinds = extent.ranker and clip.load(extent.ranker, extent.device), {}
-        for one in text.measure(generator, data, extent.count, 1, extent.candidates, ranker):
-            kinds[one.kind] = one
-            print(f"{one.kind}: {text.shown(one.right)}% right", flush=True)
+        ranker = extent.ranker and clip.load(extent.ranker, extent.device)
+        how = (1, extent.candidates, ranker)
+        kinds = text.table(generator, data, extent.count, f"text_{run.name}", *how)
         for aim in aims:
             one = kinds.get(aim.kind)
             figure: Interval | float | None = one and getattr(one, aim.figure)
@@ -93,10 +92,9 @@ MOST = 200  # pictures that are restored; as many others are compared with
 
 def enlarged(run: Path, data: Path, extent: Extent) -> Iterator[Score]:
     """Of super-resolution, beside bicubic enlargement."""
-    count, ways = min(extent.count, MOST), {}
-    for way in upscaling.measure(load(run, extent.device), data / "held-out", count):
-        ways[way.name] = way
-        print(f"{way.name}: {way.psnr:.2f} dB, KID {way.distribution.cells}", flush=True)
+    count = min(extent.count, MOST)
+    held_out, name = data / "held-out", f"upscaling_{run.name}"
+    ways = upscaling.table(load(run, extent.device), held_out, count, name)
     ours, mean, bicubic = (ways[name] for name in (upscaling.TRAINED, upscaling.MEAN, upscaling.BICUBIC))
     yield score("PSNR", ours.psnr, count, "dB", round(bicubic.psnr, 2))
     yield score(f"PSNR of the mean of {MEANT}", mean.psnr, count, "dB", round(bicubic.psnr, 2))
@@ -107,10 +105,9 @@ def enlarged(run: Path, data: Path, extent: Extent) -> Iterator[Score]:
 
 def made_whole(run: Path, data: Path, extent: Extent) -> Iterator[Score]:
     """Of inpainting, beside OpenCV's Telea."""
-    count, ways = min(extent.count, MOST), {}
-    for way in inpainting.measure(load(run, extent.device), data / "held-out", count):
-        ways[way.name] = way
-        print(f"{way.name}: {way.inside:.2f} dB inside, KID {way.distribution.cells}", flush=True)
+    count = min(extent.count, MOST)
+    held_out, name = data / "held-out", f"inpainting_{run.name}"
+    ways = inpainting.table(load(run, extent.device), held_out, count, name)
     ours, mean, telea = (ways[name] for name in (inpainting.TRAINED, inpainting.MEAN, inpainting.TELEA))
     yield score("PSNR inside", ours.inside, count, "dB", round(telea.inside, 2))
     yield score(f"PSNR inside of the mean of {MEANT}", mean.inside, count, "dB", round(telea.inside, 2))
@@ -120,10 +117,9 @@ def made_whole(run: Path, data: Path, extent: Extent) -> Iterator[Score]:
 
 def restored(run: Path, data: Path, extent: Extent) -> Iterator[Score]:
     """Of colouring, deblurring, denoising, beside what is shown, or what OpenCV makes of its noise."""
-    count, ways = min(extent.count, MOST), {}
-    for way in restoration.measure(load(run, extent.device), data / "held-out", count):
-        ways[way.name] = way
-        print(f"{way.name}: {way.psnr:.2f} dB, KID {way.distribution.cells}", flush=True)
+    count = min(extent.count, MOST)
+    held_out, name = data / "held-out", f"restoration_{run.name}"
+    ways = restoration.table(load(run, extent.device), held_out, count, name)
     ours, mean = ways[restoration.TRAINED], ways[restoration.MEAN]
     other = ways.get(restoration.MEANS, ways[restoration.SHOWN])
     yield score("PSNR", ours.psnr, count, "dB", round(other.psnr, 2))
@@ -139,8 +135,7 @@ def obeyed(run: Path, data: Path, extent: Extent) -> Iterator[Score]:
         "withheld": ("withheld pairs", None),
         "paraphrased": ("words never trained on", None),
     }
-    for one in editing.measure(load(run, extent.device), data, extent.count):
-        print(f"{one.kind}: {text.shown(one.both)}% both, {one.by_edit}", flush=True)
+    for one in editing.table(load(run, extent.device), data, extent.count, f"editing_{run.name}"):
         if one.kind in names:
             name, target = names[one.kind]
             yield percent(name, one.both, one.of, target)
@@ -152,17 +147,15 @@ def understood(run: Path, data: Path, extent: Extent) -> Iterator[Score]:
         of_clip.NEAREST: f"own caption the nearest of {extent.count}",
         of_clip.FIRST: f"of {of_clip.AMONG} real pictures the first is right",
     }
-    for line in of_clip.measure(clip.load(run, extent.device), data, extent.count):
-        print(*line.cells, flush=True)
+    for line in of_clip.table(clip.load(run, extent.device), data, extent.count, f"clip_{run.name}"):
         if line.what in names:
             yield percent(names[line.what], share(line.right, line.of), line.of, None)
 
 
 def named(run: Path, data: Path, extent: Extent) -> Iterator[Score]:
     """Of text to image where no judge reads pictures."""
-    found = nearest.measure(load(run, extent.device), data, extent.count, 1)
+    found = nearest.table(load(run, extent.device), data, extent.count, f"nearest_{run.name}")
     for what, one in found.shares.items():
-        print(f"{what}: {text.shown(one.right)}%, by guessing {100 * one.guessed:.1f}%", flush=True)
         yield percent(f"nearest of {found.among} real pictures: {what}", one.right, len(found.asked), None)
 
 

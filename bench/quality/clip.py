@@ -14,7 +14,7 @@ guidance by it. What judges is the set's exact oracle, never the CLIP: an encode
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -140,34 +140,21 @@ def made(
     return found
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run")
-    parser.add_argument("set", type=Path)
-    parser.add_argument("-n", type=int, default=256, help="held-out pictures")
-    parser.add_argument("--generator", help="a run of text to image on the same set")
-    parser.add_argument("--best-of", type=int, nargs="*", default=[4, 8])
-    parser.add_argument("--strengths", type=float, nargs="*", default=[50.0, 200.0])
-    parser.add_argument("--steps", type=int)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--device", default="auto")
-    options = parser.parse_args()
-    clip, rows = clips.load(options.run, options.device), rows_of(options.set, options.n)
-    name, table = str((read_made(options.set) or {}).get("set")), list[list[object]]()
-    for line in measure(clip, options.set, options.n):
-        table.append(line.cells)
-        print(table[-1], flush=True)
-    if options.generator:
-        table += made(clip, options, rows, JUDGES[name])
+def table(
+    clip: Clip, folder: Path, count: int, name: str, more: Sequence[Sequence[object]] = ()
+) -> list[Line]:
+    """What is known, also kept in bench/results. more: further rows of the table."""
+    lines, title = list(measure(clip, folder, count)), (read_made(folder) or {})["set"]
     write(
-        f"clip_{name}",
-        f"A CLIP of {name} at {clip.towers.size} pixels",
-        {"pictures": len(rows), "seed": options.seed, "clip": clip.fingerprint[:16], **trained(clip)},
+        name,
+        f"A CLIP of {title} at {clip.towers.size} pixels",
+        {"pictures": count, "clip": clip.fingerprint[:16], **trained(clip)},
         ["what", "count", "right, %", "by chance, %"],
-        table,
+        [*(line.cells for line in lines), *more],
         ["In brackets: 95% intervals. Pictures of one caption are all right for it.", *WORDS],
         device=clip.device.type,
     )
+    return lines
 
 
 WORDS = ("What was made is judged by the set's oracle, never by the CLIP that chose or led.",)
@@ -177,6 +164,25 @@ def trained(clip: Clip) -> dict[str, Any]:
     """How long, and on how many pictures."""
     origin = clip.towers.model.header.provenance if isinstance(clip.towers, clips.Own) else None
     return {} if origin is None else {"pictures seen in training": origin.images, "seconds": origin.seconds}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run")
+    parser.add_argument("set", type=Path)
+    parser.add_argument("-n", type=int, default=256, help="held-out pictures")
+    parser.add_argument("--generator", help="a run of text to image on the same set")
+    parser.add_argument("--best-of", type=int, nargs="*", default=[4, 8])
+    parser.add_argument("--strengths", type=float, nargs="*", default=[50.0, 200.0])
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--seed", type=int, default=1, help="of what is made")
+    parser.add_argument("--device", default="auto")
+    options = parser.parse_args()
+    clip, more = clips.load(options.run, options.device), list[list[object]]()
+    if options.generator:
+        judge = JUDGES[str((read_made(options.set) or {}).get("set"))]
+        more = made(clip, options, rows_of(options.set, options.n), judge)
+    table(clip, options.set, options.n, f"clip_{Path(options.run).name}", more)
 
 
 if __name__ == "__main__":

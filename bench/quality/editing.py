@@ -184,6 +184,50 @@ def said_of(instruction: str) -> str:
     return " and ".join(name for name, said in asdict(which).items() if said) or "it"
 
 
+def table(
+    generator: Generator,
+    folder: Path,
+    count: int,
+    name: str,
+    seed: int = 1,
+    look: Path | None = None,
+    **how: Any,
+) -> list[Measured]:
+    """Each kind of instruction, also kept in bench/results. look: of a sheet: before, made, after."""
+    found, rows, notes, looked = list[Measured](), list[list[object]](), list[str](), list[Image.Image]()
+    for one in measure(generator, folder, count, seed, **how):
+        found.append(one)
+        for what, groups in (("kind of edit", one.by_edit), ("what is said of the thing", one.by_name)):
+            if groups:
+                parts = (f"{group} {right:.1f}" for group, right in groups.items())
+                notes.append(f"{one.kind}, both, by {what}: {', '.join(parts)}")
+        rows.append([one.kind, one.of, *map(shown, (one.both, one.changed, one.kept, one.real))])
+        print(rows[-1], flush=True)
+        for three in list(zip(one.asked.before, one.made, one.asked.after, strict=True))[:LOOKED_AT]:
+            looked += [Image.fromarray(picture.transpose(1, 2, 0)) for picture in three]
+    if look is not None:
+        sheet(looked, 3, column_titles=["before", "made", "after"]).save(look)
+    defaults = generator.defaults
+    write(
+        name,
+        f"Editing by instruction: {(read_made(folder) or {})['set']} at {generator.size} pixels",
+        {
+            "triples of a kind": count,
+            "seed": seed,
+            "guidance": how.get("guidance", defaults.guidance),
+            "image guidance": how.get("image_guidance", defaults.image_guidance),
+            "steps": how.get("steps", defaults.steps),
+            "solver": defaults.solver,
+            "model": generator.model.fingerprint[:16],
+        },
+        ["instructions", "pictures", "both, %", "changed, %", "kept, %", "rendered answers: both, %"],
+        rows,
+        ["In brackets: 95% intervals.", *notes],
+        device=generator.device.type,
+    )
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run")
@@ -200,39 +244,8 @@ def main() -> None:
     generator = phosphene.load(options.run, options.device)
     names = ("guidance", "image_guidance", "steps", "batch")
     how = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    rows, notes, looked = list[list[object]](), list[str](), list[Image.Image]()
-    for one in measure(generator, options.set, options.count, options.seed, **how):
-        for what, groups in (("kind of edit", one.by_edit), ("what is said of the thing", one.by_name)):
-            if groups:
-                parts = (f"{group} {right:.1f}" for group, right in groups.items())
-                notes.append(f"{one.kind}, both, by {what}: {', '.join(parts)}")
-        rows.append([one.kind, one.of, *map(shown, (one.both, one.changed, one.kept, one.real))])
-        print(rows[-1], flush=True)
-        for three in list(zip(one.asked.before, one.made, one.asked.after, strict=True))[:LOOKED_AT]:
-            looked += [Image.fromarray(picture.transpose(1, 2, 0)) for picture in three]
-    if options.look is not None:
-        sheet(looked, 3, column_titles=["before", "made", "after"]).save(options.look)
-    name = (read_made(options.set) or {})["set"]
-    defaults = generator.defaults
-    write(
-        f"editing_{name}",
-        f"Editing by instruction: {name} at {generator.size} pixels",
-        {
-            "triples of a kind": options.count,
-            "seed": options.seed,
-            "guidance": defaults.guidance if options.guidance is None else options.guidance,
-            "image guidance": defaults.image_guidance
-            if options.image_guidance is None
-            else options.image_guidance,
-            "steps": options.steps or defaults.steps,
-            "solver": defaults.solver,
-            "model": generator.model.fingerprint[:16],
-        },
-        ["instructions", "pictures", "both, %", "changed, %", "kept, %", "rendered answers: both, %"],
-        rows,
-        ["In brackets: 95% intervals.", *notes],
-        device=generator.device.type,
-    )
+    name = f"editing_{Path(options.run).name}"
+    table(generator, options.set, options.count, name, options.seed, options.look, **how)
 
 
 if __name__ == "__main__":

@@ -107,6 +107,38 @@ def measure(
         yield Measured(name, inside, outside, distribution(made, sides), seconds)
 
 
+def table(
+    trained: Generator,
+    folder: Path,
+    count: int,
+    name: str,
+    free: Generator | None = None,
+    methods: Sequence[str] = (),
+) -> dict[str, Measured]:
+    """Each way by its name, also kept in bench/results."""
+    ways, rows = dict[str, Measured](), list[list[object]]()
+    for one in measure(trained, folder, count, free, methods):
+        ways[one.name] = one
+        cells = [f"{one.inside:.2f}", f"{one.outside:.2f}", *one.distribution.cells]
+        rows.append([one.name, *cells, f"{one.seconds:.2f}"])
+        print(rows[-1], flush=True)
+    write(
+        name,
+        f"Inpainting at {trained.size} pixels: {folder.parent.name}",
+        {
+            "pictures": count,
+            "hidden": f"{masks(count, trained.size).mean():.1%}",
+            "model": trained.model.fingerprint[:16],
+            "without training": "none" if free is None else free.model.fingerprint[:16],
+        },
+        ["", "PSNR inside, dB", "PSNR outside, dB", *COLUMNS, "s a picture"],
+        rows,
+        [NOTE],
+        device=trained.device.type,
+    )
+    return ways
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run")
@@ -114,31 +146,14 @@ def main() -> None:
     parser.add_argument("--free", help="a run that was not trained for it")
     parser.add_argument("--methods", nargs="*", default=["pigdm"], help="of --free")
     parser.add_argument("-n", "--count", type=int, default=200)
-    parser.add_argument("--name", default="inpainting", help="of the file of results")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int)
     options = parser.parse_args()
     threads(options.threads)
     trained = phosphene.load(options.run, options.device)
     free = None if options.free is None else phosphene.load(options.free, options.device)
-    rows: list[list[object]] = []
-    for one in measure(trained, options.folder, options.count, free, options.methods):
-        cells = [f"{one.inside:.2f}", f"{one.outside:.2f}", *one.distribution.cells]
-        rows.append([one.name, *cells, f"{one.seconds:.2f}"])
-        print(rows[-1], flush=True)
-    write(
-        options.name,
-        f"Inpainting at {trained.size} pixels: {options.folder.name}",
-        {
-            "pictures": options.count,
-            "hidden": f"{masks(options.count, trained.size).mean():.1%}",
-            "model": trained.model.fingerprint[:16],
-        },
-        ["", "PSNR inside, dB", "PSNR outside, dB", *COLUMNS, "s a picture"],
-        rows,
-        [NOTE],
-        device=trained.device.type,
-    )
+    name = f"inpainting_{Path(options.run).name}"
+    table(trained, options.folder, options.count, name, free, options.methods)
 
 
 if __name__ == "__main__":

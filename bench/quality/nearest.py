@@ -86,6 +86,30 @@ def measure(generator: Generator, folder: Path, count: int, seed: int) -> Measur
     return Measured(asked, made, real, shares)
 
 
+def table(
+    generator: Generator, folder: Path, count: int, name: str, seed: int = 1, look: Path | None = None
+) -> Measured:
+    """What was found, also kept in bench/results. look: of a sheet, made and real side by side."""
+    found = measure(generator, folder, count, seed)
+    if look is not None:
+        both = zip(found.made, (found.real[i] for i in found.asked), strict=True)
+        sheet([image for pair in list(both)[:LOOKED_AT] for image in pair], 8).save(look)
+    shares = found.shares.values()
+    write(
+        name,
+        f"What is made of names it never had: {folder.name} at {generator.size} pixels",
+        {"prompts": len(found.asked), "seed": seed, "model": generator.model.fingerprint[:16]},
+        ["the nearest has", *(f"{what}, %" for what in found.shares)],
+        [
+            ["made", *(shown(one.right) for one in shares)],
+            ["the commonest picture", *(f"{100 * one.guessed:.1f}" for one in shares)],
+        ],
+        [f"Of {found.among} held-out pictures. In brackets: 95% intervals."],
+        device=generator.device.type,
+    )
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run")
@@ -96,23 +120,8 @@ def main() -> None:
     parser.add_argument("--look", type=Path, help="write a sheet here: made and real side by side")
     options = parser.parse_args()
     generator = phosphene.load(options.run, options.device)
-    found = measure(generator, options.set, options.count, options.seed)
-    if options.look is not None:
-        both = zip(found.made, (found.real[i] for i in found.asked), strict=True)
-        sheet([image for pair in list(both)[:LOOKED_AT] for image in pair], 8).save(options.look)
-    shares = found.shares.values()
-    write(
-        f"nearest_{options.set.name}",
-        f"What is made of names it never had: {options.set.name} at {generator.size} pixels",
-        {"prompts": len(found.asked), "seed": options.seed, "model": generator.model.fingerprint[:16]},
-        ["the nearest has", *(f"{what}, %" for what in found.shares)],
-        [
-            ["made", *(shown(one.right) for one in shares)],
-            ["the commonest picture", *(f"{100 * one.guessed:.1f}" for one in shares)],
-        ],
-        [f"Of {found.among} held-out pictures. In brackets: 95% intervals."],
-        device=generator.device.type,
-    )
+    name = f"nearest_{Path(options.run).name}"
+    table(generator, options.set, options.count, name, options.seed, options.look)
 
 
 if __name__ == "__main__":

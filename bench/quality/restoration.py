@@ -107,6 +107,32 @@ def measure(trained: Generator, folder: Path, count: int) -> Iterator[Measured]:
         yield Measured(name, psnr(made, sides.own), distribution(made, sides), seconds, made)
 
 
+def table(
+    trained: Generator, folder: Path, count: int, name: str, look: Path | None = None
+) -> dict[str, Measured]:
+    """Each way by its name, also kept in bench/results. look: of a sheet, a column each way."""
+    ways, rows = dict[str, Measured](), list[list[object]]()
+    for one in measure(trained, folder, count):
+        ways[one.name] = one
+        rows.append([one.name, f"{one.psnr:.2f}", *one.distribution.cells, f"{one.seconds:.2f}"])
+        print(rows[-1], flush=True)
+    if look is not None:
+        columns = [to_images(one.made[:LOOKED_AT]) for one in ways.values()]
+        cells = [image for row in zip(*columns, strict=True) for image in row]
+        sheet(cells, len(columns), column_titles=[*ways]).save(look)
+    kind = trained.model.header.task.kind
+    write(
+        name,
+        f"{kind.capitalize()} at {trained.size} pixels: {folder.parent.name}",
+        {"pictures": count, "model": trained.model.fingerprint[:16]},
+        ["", "PSNR, dB", *COLUMNS, "s a picture"],
+        rows,
+        [NOTE],
+        device=trained.device.type,
+    )
+    return ways
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run")
@@ -118,24 +144,7 @@ def main() -> None:
     options = parser.parse_args()
     threads(options.threads)
     trained = phosphene.load(options.run, options.device)
-    kind = trained.model.header.task.kind
-    rows, columns = list[list[object]](), dict[str, list[Image.Image]]()
-    for one in measure(trained, options.folder, options.count):
-        rows.append([one.name, f"{one.psnr:.2f}", *one.distribution.cells, f"{one.seconds:.2f}"])
-        columns[one.name] = to_images(one.made[:LOOKED_AT])
-        print(rows[-1], flush=True)
-    if options.look is not None:
-        cells = [image for row in zip(*columns.values(), strict=True) for image in row]
-        sheet(cells, len(columns), column_titles=[*columns]).save(options.look)
-    write(
-        f"restoration_{kind}",
-        f"{kind.capitalize()} at {trained.size} pixels: {options.folder.name}",
-        {"pictures": options.count, "model": trained.model.fingerprint[:16]},
-        ["", "PSNR, dB", *COLUMNS, "s a picture"],
-        rows,
-        [NOTE],
-        device=trained.device.type,
-    )
+    table(trained, options.folder, options.count, f"restoration_{Path(options.run).name}", options.look)
 
 
 if __name__ == "__main__":

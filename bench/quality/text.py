@@ -137,6 +137,54 @@ def shown(found: Interval | None) -> str:
     return f"{100 * found.value:.1f} ({100 * found.low:.1f} to {100 * found.high:.1f})"
 
 
+def table(
+    generator: Generator,
+    folder: Path,
+    count: int,
+    name: str,
+    seed: int = 1,
+    candidates: int = 1,
+    ranker: Clip | None = None,
+    **how: Any,
+) -> dict[str, Measured]:
+    """What is measured by the kind of prompt, also kept in bench/results."""
+    found, rows, aspects = dict[str, Measured](), list[list[object]](), list[str]()
+    for one in measure(generator, folder, count, seed, candidates, ranker, **how):
+        found[one.kind] = one
+        shares = [shown(one.ranked), shown(one.any_right), shown(one.real)]
+        rows.append([one.kind, one.of, shown(one.right), f"{100 * one.mean:.1f}", *shares])
+        each = ", ".join(f"{aspect} {100 * value:.1f}" for aspect, value in one.aspects.items())
+        aspects.append(f"{one.kind}: {each}")
+        print(rows[-1], flush=True)
+    defaults = generator.defaults
+    write(
+        name,
+        f"Text to image: {(read_made(folder) or {})['set']} at {generator.size} pixels",
+        {
+            "prompts of a kind": count,
+            "seed": seed,
+            "guidance": how.get("guidance") or defaults.guidance,
+            "steps": how.get("steps") or defaults.steps,
+            "solver": defaults.solver,
+            "model": generator.model.fingerprint[:16],
+            "ranker": "none" if ranker is None else ranker.fingerprint[:16],
+        },
+        [
+            "prompts",
+            "pictures",
+            "all right, %",
+            "mean over aspects, %",
+            f"best of {candidates} by the CLIP, %",
+            f"one of {candidates}, %",
+            "real pictures, %",
+        ],
+        rows,
+        ["In brackets: 95% intervals.", *aspects],
+        device=generator.device.type,
+    )
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run")
@@ -153,49 +201,8 @@ def main() -> None:
     generator = phosphene.load(options.run, options.device)
     ranker = None if options.ranker is None else clip.load(options.ranker, options.device)
     how = {"guidance": options.guidance, "steps": options.steps, "batch": options.batch}
-    rows, aspects = list[list[object]](), list[str]()
-    asking = (options.count, options.seed, options.candidates, ranker)
-    for one in measure(generator, options.set, *asking, **how):
-        rows.append(
-            [
-                one.kind,
-                one.of,
-                shown(one.right),
-                f"{100 * one.mean:.1f}",
-                shown(one.ranked),
-                shown(one.any_right),
-                shown(one.real),
-            ]
-        )
-        each = ", ".join(f"{aspect} {100 * value:.1f}" for aspect, value in one.aspects.items())
-        aspects.append(f"{one.kind}: {each}")
-        print(rows[-1], flush=True)
-    defaults, name = generator.defaults, (read_made(options.set) or {})["set"]
-    write(
-        f"text_{name}",
-        f"Text to image: {name} at {generator.size} pixels",
-        {
-            "prompts of a kind": options.count,
-            "seed": options.seed,
-            "guidance": options.guidance or defaults.guidance,
-            "steps": options.steps or defaults.steps,
-            "solver": defaults.solver,
-            "model": generator.model.fingerprint[:16],
-            "ranker": "none" if ranker is None else ranker.fingerprint[:16],
-        },
-        [
-            "prompts",
-            "pictures",
-            "all right, %",
-            "mean over aspects, %",
-            f"best of {options.candidates} by the CLIP, %",
-            f"one of {options.candidates}, %",
-            "real pictures, %",
-        ],
-        rows,
-        ["In brackets: 95% intervals.", *aspects],
-        device=generator.device.type,
-    )
+    asking = (options.seed, options.candidates, ranker)
+    table(generator, options.set, options.count, f"text_{Path(options.run).name}", *asking, **how)
 
 
 if __name__ == "__main__":

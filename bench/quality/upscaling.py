@@ -103,33 +103,41 @@ def measure(
         yield Measured(name, psnr(made, sides.own), consistent, distribution(made, sides), seconds)
 
 
+def table(
+    trained: Generator, folder: Path, count: int, name: str, free: Generator | None = None
+) -> dict[str, Measured]:
+    """Each way by its name, also kept in bench/results."""
+    ways, rows, factor = dict[str, Measured](), list[list[object]](), factor_of(trained)
+    for one in measure(trained, folder, count, free):
+        ways[one.name] = one
+        cells = [f"{one.psnr:.2f}", f"{one.consistency:.2f}", *one.distribution.cells]
+        rows.append([one.name, *cells, f"{one.seconds:.2f}"])
+        print(rows[-1], flush=True)
+    write(
+        name,
+        f"Super-resolution {factor}x to {trained.size} pixels: {folder.parent.name}",
+        {"pictures": count, "factor": factor, "model": trained.model.fingerprint[:16]},
+        ["", "PSNR, dB", "consistency, dB", *COLUMNS, "s a picture"],
+        rows,
+        [NOTE],
+        device=trained.device.type,
+    )
+    return ways
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--free", help="a run that was not trained for it")
     parser.add_argument("-n", "--count", type=int, default=200)
-    parser.add_argument("--name", default="upscaling", help="of the file of results")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int)
     options = parser.parse_args()
     threads(options.threads)
     trained = phosphene.load(options.run, options.device)
     free = None if options.free is None else phosphene.load(options.free, options.device)
-    factor, rows = factor_of(trained), list[list[object]]()
-    for one in measure(trained, options.folder, options.count, free):
-        cells = [f"{one.psnr:.2f}", f"{one.consistency:.2f}", *one.distribution.cells]
-        rows.append([one.name, *cells, f"{one.seconds:.2f}"])
-        print(rows[-1], flush=True)
-    write(
-        options.name,
-        f"Super-resolution {factor}x to {trained.size} pixels: {options.folder.name}",
-        {"pictures": options.count, "factor": factor, "model": trained.model.fingerprint[:16]},
-        ["", "PSNR, dB", "consistency, dB", *COLUMNS, "s a picture"],
-        rows,
-        [NOTE],
-        device=trained.device.type,
-    )
+    table(trained, options.folder, options.count, f"upscaling_{Path(options.run).name}", free)
 
 
 if __name__ == "__main__":
