@@ -32,7 +32,7 @@ types: .venv/developing
 bench: .venv/measuring            ## beside the peers; an hour on two cores, which nothing else should use
 	for name in $(BENCHES); do $(BIN)/python -m bench.$$name || exit 1; done
 
-models: .venv/tested             ## train, measure and ship the models of models/: make models BUDGET=2h
+models: .venv/measuring          ## train, measure and ship the models of models/: make models BUDGET=2h
 	$(BIN)/python -m bench.models --budget $(BUDGET)
 
 pictures: .venv/tested           ## the README's pictures of tasks, by the models that come with phosphene

@@ -26,6 +26,21 @@ phosphene inpaint faces --image smiling/seed0-000000.png --mask "$here/mask.png"
 phosphene restore faces --image smiling/seed0-000000.png --what colouring -n 4 --out coloured
 phosphene upscale superres --image "$here/small.png" --out larger
 phosphene inpaint photos-inpainting --image "$here/photo.png" --mask "$here/photo-mask.png" --crop 16 -n 4 --out mended
+python - "$here/photo.png" <<'SPOILT'
+import sys
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+photo = Image.open(sys.argv[1]).convert("RGB")
+noise = np.random.default_rng(0).normal(0, 38, (photo.height, photo.width, 3))
+Image.fromarray((np.asarray(photo) + noise).clip(0, 255).astype(np.uint8)).save("noisy.png")
+photo.filter(ImageFilter.GaussianBlur(1.5)).save("blurred.png")
+photo.convert("L").save("grey.png")
+SPOILT
+phosphene restore photos-denoising --image noisy.png --out cleaned
+phosphene restore photos-deblurring --image blurred.png --out sharpened
+phosphene restore photos-colouring --image grey.png -n 3 --out tinted
 phosphene cascade faces faces-superres --out both
 phosphene sample both --prompt "a person with blonde hair and round glasses" -n 2 --out cascade
 phosphene data shapes --count 400 --seed 1 --out scenes --quiet
@@ -47,7 +62,7 @@ SEPIA
 phosphene adapt faces sepia --out old --budget 2m
 phosphene sample faces --adapter old -n 8 --prompt "A sepia portrait of a person with glasses." --out adapted
 
-for name in smiling circle emoji grid between edited told instructed whole inpainted mended coloured larger cascade adapted
+for name in smiling circle emoji grid between edited told instructed whole inpainted mended cleaned sharpened tinted coloured larger cascade adapted
 do
     cp "$name/sheet.png" "$here/$name.png"
 done
