@@ -86,16 +86,19 @@ def measure(
     count: int,
     free: Generator | None = None,
     methods: Sequence[str] = (),
+    means: bool = True,
 ) -> Iterator[Measured]:
-    """Each way in turn: OpenCV's, trained, without training if there is another model, and the originals."""
+    """Each way in turn: OpenCV's, trained, without training if there is another model, and the originals.
+    means: also the mean of several samples, which takes the longest."""
     sides, missing = held_out(folder, trained.size, count), masks(count, trained.size)
     images = to_images(sides.own)
     ways: dict[str, Way] = {
         TELEA: opencv(images, missing, TELEA),
         STOKES: opencv(images, missing, STOKES),
         TRAINED: generated(trained, images, missing, None),
-        MEAN: generated(trained, images, missing, None, MEANT),
     }
+    if means:
+        ways[MEAN] = generated(trained, images, missing, None, MEANT)
     if free is not None:
         ways |= {f"without training, {m}": generated(free, images, missing, m) for m in methods}
     ways["the originals"] = lambda i: images[i]
@@ -114,10 +117,11 @@ def table(
     name: str,
     free: Generator | None = None,
     methods: Sequence[str] = (),
+    means: bool = True,
 ) -> dict[str, Measured]:
     """Each way by its name, also kept in bench/results."""
     ways, rows = dict[str, Measured](), list[list[object]]()
-    for one in measure(trained, folder, count, free, methods):
+    for one in measure(trained, folder, count, free, methods, means):
         ways[one.name] = one
         cells = [f"{one.inside:.2f}", f"{one.outside:.2f}", *one.distribution.cells]
         rows.append([one.name, *cells, f"{one.seconds:.2f}"])
@@ -146,6 +150,7 @@ def main() -> None:
     parser.add_argument("--free", help="a run that was not trained for it")
     parser.add_argument("--methods", nargs="*", default=["pigdm"], help="of --free")
     parser.add_argument("-n", "--count", type=int, default=200)
+    parser.add_argument("--no-mean", action="store_true", help="leave out the mean of several samples")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int)
     options = parser.parse_args()
@@ -153,7 +158,8 @@ def main() -> None:
     trained = phosphene.load(options.run, options.device)
     free = None if options.free is None else phosphene.load(options.free, options.device)
     name = f"inpainting_{Path(options.run).name}"
-    table(trained, options.folder, options.count, name, free, options.methods)
+    how = (options.methods, not options.no_mean)
+    table(trained, options.folder, options.count, name, free, *how)
 
 
 if __name__ == "__main__":
