@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from phosphene.families.place import find_model
 from phosphene.networks.build import build
 from phosphene.store import model, shipped
 from phosphene.store.shipped import About, Score
-from tests.conftest import trained
+from tests.conftest import Said, trained
 from tests.store.test_model import HEADER, UNET, save
 
 ABOUT = About(
@@ -93,6 +94,15 @@ def test_a_card_tells_the_scores(here: Path):
     card = (here / "digits" / "README.md").read_text()
     assert "| read as asked | 97.25% (96 to 98.5) | 95 | 1,000 |" in card
     assert "Licence: CC0" in card
+
+
+def test_info_lists_the_models_and_says_all_of_one(here: Path, cli: Callable[..., Said]):
+    listed = " ".join(cli("info", "models").out.split())
+    assert "digits digits read as asked: 97.25% (96 to 98.5)" in listed
+    assert "phosphene info NAME says all of them" in listed
+    of_one = " ".join(cli("info", "digits").out.split())
+    assert "score read as asked: 97.25% (96 to 98.5); target 95%" in of_one
+    assert "licence CC0" in of_one
 
 
 def test_one_that_is_too_large_is_not_shipped(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -1,6 +1,7 @@
 """The tables of `phosphene info`."""
 
 import inspect
+from pathlib import Path
 
 import torch
 from rich.table import Table
@@ -58,12 +59,13 @@ def models() -> None:
     if not shipped.names():
         lines("none come with this version; make models trains them")
         return
-    rows = table("name", "what it is", "scores, with intervals of 95%", "licence", "try")
+    rows = table("name", "what it is", "first of its scores")
+    rows.columns[0].no_wrap = True
     for name in shipped.names():
         told = shipped.about(name)
-        reached = [f"{one.name}: {one.between}" for one in told.scores]
-        rows.add_row(name, told.about, "\n".join(reached), told.licence, told.example)
+        rows.add_row(name, told.about, *(f"{one.name}: {one.between}" for one in told.scores[:1]))
     out.print(rows)
+    lines("phosphene info NAME says all of them, the licence, and how it is asked")
 
 
 def machine() -> None:
@@ -116,6 +118,7 @@ def run(place: str) -> None:
         come_from(rows, origin)
     for one in model.model.adapters:
         rows.add_row("adapter", f"{one.place}, {one.weight:g} of it (sha256 {one.fingerprint[:16]})")
+    come_with(rows, model.folder)
     losses = [line for line in read(RunFolder(model.folder.parent).metrics) if "held_out_loss" in line]
     if losses:
         rows.add_row("held-out loss", f"{losses[-1]['held_out_loss']:.4f} at step {losses[-1]['step']:,}")
@@ -156,6 +159,7 @@ def clip(place: str) -> None:
         rows.add_row("text encoder", f"{header.text.name} (weights {header.text.fingerprint[:16]})")
         if origin is not None:
             come_from(rows, origin)
+        come_with(rows, asked.folder)
         if header.ema:
             rows.add_row("averages", ", ".join(map(str, header.ema)))
         logged = [line for line in read(RunFolder(asked.folder.parent).metrics) if "retrieval_text" in line]
@@ -171,6 +175,18 @@ def clip(place: str) -> None:
         rows.add_row("model", f"of transformers, from {asked.folder}")
     rows.add_row("weights", f"sha256 {asked.fingerprint[:16]}")
     out.print(rows)
+
+
+def come_with(rows: Table, folder: Path) -> None:
+    """What is said of a model that comes with the package."""
+    if (name := shipped.named(folder)) is None:
+        return
+    told = shipped.about(name)
+    for one in told.scores:
+        aim = "" if one.target is None else f"; target {one.target:g}{one.unit}"
+        rows.add_row("score", f"{one.name}: {one.between}{aim}")
+    for what, said in (("measured", told.measured), ("licence", told.licence), ("try", told.example)):
+        rows.add_row(what, said)
 
 
 def come_from(rows: Table, origin: Provenance) -> None:
