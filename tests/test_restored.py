@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from bench.quality import nearest, restoration
+from bench.quality import nearest, restoration, upscaling
 from bench.quality.editing import grouped, said_of
+from bench.quality.restored import sampled
 from PIL import Image
 
 from phosphene.diffusion.noise import keys
 from phosphene.pictures.pixels import from_pillow, to_bytes, to_values
-from phosphene.recipes.tasks import ColouringTask, DenoisingTask, NoTask
+from phosphene.recipes.tasks import ColouringTask, DenoisingTask, NoTask, SuperResolutionTask
 from phosphene.tasks.sights import sight
 
 ROWS = [("cat", None), ("hand", "dark"), ("hand", "light"), ("king", "dark")]
@@ -98,3 +99,26 @@ def test_edits_by_what_is_said_of_the_thing():
     ]
     assert [said_of(text) for text in texts] == ["shape", "colour and shape and place", "it", "new"]
     assert grouped([True, False, True], ["b", "b", "a"]) == {"a": 100.0, "b": 50.0}
+
+
+def test_a_sample_and_the_mean_of_several_are_of_different_noise():
+    """Picture i of n: numbers i n to i n + n - 1, so that no two pictures share any."""
+    asked: list[Any] = []
+
+    class Made(list[str]):
+        def mean(self) -> str:
+            return f"mean of {len(self)}"
+
+    def ask(i: int, **how: Any) -> Any:
+        asked.append((i, how["first"], how["n"], how["seed"]))
+        return Made(f"sample {k}" for k in range(how["n"]))
+
+    assert sampled(ask)(3) == "sample 0"
+    assert sampled(ask, 4)(3) == "mean of 4"
+    assert asked == [(3, 3, 1, 1), (3, 12, 4, 1)]
+
+
+def test_how_much_larger_is_the_models():
+    assert upscaling.factor_of(trained_for(SuperResolutionTask(factor=2))) == 2
+    with pytest.raises(ValueError, match="trained for denoising, not for super_resolution"):
+        upscaling.factor_of(trained_for(DenoisingTask()))

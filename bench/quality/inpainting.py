@@ -9,7 +9,7 @@ as well; the row of the originals is what they would be at best.
 
 import argparse
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,12 +27,14 @@ from bench.quality.restored import (
     each,
     held_out,
     psnr,
+    sampled,
     threads,
     to_images,
 )
 from bench.side_by_side import write
 from phosphene.diffusion.noise import keys
 from phosphene.families.generator import Generator
+from phosphene.families.sampled import Sampled
 from phosphene.tasks.masks import known
 
 TELEA, STOKES = "Telea (OpenCV)", "Navier-Stokes (OpenCV)"
@@ -59,17 +61,6 @@ def opencv(images: list[Image.Image], missing: np.ndarray, name: str) -> Way:
     return way
 
 
-def generated(
-    generator: Generator, images: list[Image.Image], missing: np.ndarray, method: str | None, n: int = 1
-) -> Way:
-    def way(i: int) -> Image.Image:
-        hole = Image.fromarray((255 * missing[i, 0]).astype(np.uint8))
-        made = generator.inpaint(images[i], hole, method=method, n=n, seed=1, first=i * n)
-        return made.mean() if n > 1 else made[0]
-
-    return way
-
-
 class Measured(NamedTuple):
     """Of one way: PSNR to the original where the picture was missing and where it was known, in dB."""
 
@@ -91,16 +82,23 @@ def measure(
     """Each way in turn: OpenCV's, trained, without training if there is another model, and the originals.
     means: also the mean of several samples, which takes the longest."""
     sides, missing = held_out(folder, trained.size, count), masks(count, trained.size)
-    images = to_images(sides.own)
+    images, holes = (
+        to_images(sides.own),
+        [Image.fromarray((255 * one[0]).astype(np.uint8)) for one in missing],
+    )
+
+    def ask(generator: Generator, method: str | None = None) -> Callable[..., Sampled]:
+        return lambda i, **how: generator.inpaint(images[i], holes[i], method=method, **how)
+
     ways: dict[str, Way] = {
         TELEA: opencv(images, missing, TELEA),
         STOKES: opencv(images, missing, STOKES),
-        TRAINED: generated(trained, images, missing, None),
+        TRAINED: sampled(ask(trained)),
     }
     if means:
-        ways[MEAN] = generated(trained, images, missing, None, MEANT)
+        ways[MEAN] = sampled(ask(trained), MEANT)
     if free is not None:
-        ways |= {f"without training, {m}": generated(free, images, missing, m) for m in methods}
+        ways |= {f"without training, {m}": sampled(ask(free, m)) for m in methods}
     ways["the originals"] = lambda i: images[i]
     for name, way in ways.items():
         start = time.perf_counter()

@@ -11,7 +11,7 @@ import argparse
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -29,12 +29,14 @@ from bench.quality.restored import (
     each,
     held_out,
     psnr,
+    sampled,
     threads,
     to_images,
 )
 from bench.side_by_side import write
 from phosphene.diffusion.noise import keys
 from phosphene.families.generator import Generator
+from phosphene.families.sampled import Sampled
 from phosphene.pictures.pixels import to_bytes, to_values
 from phosphene.pictures.sheet import sheet
 from phosphene.recipes.tasks import DenoisingTask
@@ -54,14 +56,6 @@ def shown(generator: Generator, own: Bytes) -> list[Image.Image]:
     values = to_values(torch.from_numpy(np.ascontiguousarray(own)))
     seen = to_bytes(sight.draw(values, keys(SEED, range(len(own))), 0).picture).numpy()
     return to_images(seen.repeat(3, axis=1) if seen.shape[1] == 1 else seen)
-
-
-def generated(generator: Generator, images: list[Image.Image], n: int = 1) -> Way:
-    def way(i: int) -> Image.Image:
-        made = generator.restore(images[i], n=n, seed=1, first=i * n)
-        return made.mean() if n > 1 else made[0]
-
-    return way
 
 
 def non_local_means(images: list[Image.Image], own: Bytes) -> Way:
@@ -92,12 +86,16 @@ def measure(trained: Generator, folder: Path, count: int) -> Iterator[Measured]:
     """Each way in turn."""
     sides = held_out(folder, trained.size, count)
     images, originals = shown(trained, sides.own), to_images(sides.own)
+
+    def ask(i: int, **how: Any) -> Sampled:
+        return trained.restore(images[i], **how)
+
     ways: dict[str, Way] = {SHOWN: lambda i: images[i]}
     if isinstance(trained.model.header.task, DenoisingTask):
         ways[MEANS] = non_local_means(images, sides.own)
     ways |= {
-        TRAINED: generated(trained, images),
-        MEAN: generated(trained, images, MEANT),
+        TRAINED: sampled(ask),
+        MEAN: sampled(ask, MEANT),
         ORIGINALS: lambda i: originals[i],
     }
     for name, way in ways.items():

@@ -12,6 +12,7 @@ from PIL import Image
 
 from phosphene.data.cache import prepare
 from phosphene.data.sources import find
+from phosphene.families.sampled import Sampled
 from phosphene.measures.distances import frechet
 from phosphene.measures.features.shipped import shipped
 from phosphene.measures.interval import Interval
@@ -85,6 +86,16 @@ def to_pictures(images: Sequence[Image.Image]) -> Bytes:
 
 Way = Callable[[int], Image.Image]
 """From the number of a picture to it restored."""
+
+
+def sampled(ask: Callable[..., Sampled], n: int = 1) -> Way:
+    """A sample of each picture, or the mean of n. ask(i, n=, seed=, first=): samples of picture i."""
+
+    def way(i: int) -> Image.Image:
+        made = ask(i, n=n, seed=1, first=i * n)
+        return made.mean() if n > 1 else made[0]
+
+    return way
 
 
 def each(way: Way, count: int) -> Bytes:

@@ -8,7 +8,7 @@ look like photographs. Consistency: the result made smaller, beside what it was 
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,12 +28,14 @@ from bench.quality.restored import (
     each,
     held_out,
     psnr,
+    sampled,
     threads,
     to_images,
 )
 from bench.side_by_side import write
 from phosphene.diffusion.measurement import downsampling
 from phosphene.families.generator import Generator
+from phosphene.families.sampled import Sampled
 from phosphene.pictures.pixels import to_bytes, to_values
 from phosphene.recipes.tasks import SuperResolutionTask
 
@@ -49,16 +51,6 @@ def smaller(pictures: Bytes, factor: int) -> Bytes:
 
 def bicubic(images: list[Image.Image], size: int) -> Way:
     return lambda i: images[i].resize((size, size), Image.Resampling.BICUBIC)
-
-
-def generated(
-    generator: Generator, images: list[Image.Image], factor: int, method: str | None, n: int = 1
-) -> Way:
-    def way(i: int) -> Image.Image:
-        made = generator.upscale(images[i], factor=factor, method=method, n=n, seed=1, first=i * n)
-        return made.mean() if n > 1 else made[0]
-
-    return way
 
 
 class Measured(NamedTuple):
@@ -87,13 +79,17 @@ def measure(
     sides = held_out(folder, trained.size, count)
     small = smaller(np.ascontiguousarray(sides.own), factor)
     images = to_images(small)
+
+    def ask(generator: Generator, method: str | None = None) -> Callable[..., Sampled]:
+        return lambda i, **how: generator.upscale(images[i], factor=factor, method=method, **how)
+
     ways: dict[str, Way] = {
         BICUBIC: bicubic(images, trained.size),
-        TRAINED: generated(trained, images, factor, None),
-        MEAN: generated(trained, images, factor, None, MEANT),
+        TRAINED: sampled(ask(trained)),
+        MEAN: sampled(ask(trained), MEANT),
     }
     if free is not None:
-        ways["without training, mmps"] = generated(free, images, factor, "mmps")
+        ways["without training, mmps"] = sampled(ask(free, "mmps"))
     ways["the originals"] = lambda i: to_images(sides.own[i : i + 1])[0]
     for name, way in ways.items():
         start = time.perf_counter()

@@ -36,7 +36,12 @@ def train(
     ] = None,
     base: Annotated[
         str | None,
-        typer.Option("--from", "--base", help="Begin from this run or model.", show_default="fresh weights"),
+        typer.Option(
+            "--from",
+            "--base",
+            help="Begin from this run or model, of this task or another.",
+            show_default="fresh weights",
+        ),
     ] = None,
     resume: Annotated[
         Path | None, typer.Option(help="Go on with this run instead.", show_default=False)
