@@ -55,7 +55,9 @@ def make_data(planned: Planned, extent: Extent) -> Path:
     if planned.of_whole is not None:
         side = str(planned.of_whole)
         whole = made(DATA / f"{name}-{side}", name, "--count", count, "--size", side)
-        return made(DATA / f"{name}-tiles", "photos", "--from", whole, "--count", str(ALL), "--size", "64")
+        return made(
+            DATA / f"{name}-{side}-tiles", "photos", "--from", whole, "--count", str(ALL), "--size", "64"
+        )
     how = ["--count", count, "--size", "64", *(["--edits"] if planned.edits else [])]
     return made(DATA / (f"{name}-edits" if planned.edits else name), name, *how)
 

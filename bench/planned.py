@@ -272,6 +272,25 @@ FACES_SUPERRES = Planned(
     of_whole=512,
     begins="superres",
 )
+FACES_TO_128 = Planned(
+    "faces-to-128",
+    "faces",
+    2_400,
+    "super-resolution, twice, of cartoon faces of 64 pixels: the second of three stages",
+    FACES.licence,
+    "phosphene cascade faces faces-to-128 faces-to-256 --out cascade",
+    FACES_SUPERRES.measured,
+    enlarged,
+    of_whole=256,
+    begins="superres-2x",
+)
+FACES_TO_256 = replace(
+    FACES_TO_128,
+    name="faces-to-256",
+    count=800,
+    about="super-resolution, twice, of cartoon faces of 128 pixels: the last of three stages",
+    of_whole=512,
+)
 PHOTOS_INPAINTING = Planned(
     "photos-inpainting",
     "photos",
@@ -353,6 +372,8 @@ PLANNED = {
         FACES_SUPERRES,
         PHOTOS_INPAINTING,
         SUPERRES_2X,
+        FACES_TO_128,
+        FACES_TO_256,
         SUPERRES_8X,
         PHOTOS_DENOISING,
         PHOTOS_DEBLURRING,

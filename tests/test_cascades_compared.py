@@ -1,0 +1,78 @@
+"""The bench of cascades: what it measures is what a cascade makes, and the same part of every picture."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bench.quality.cascade import SEED, enlarged_by, held_out, measure, side, tiles
+from PIL import Image
+
+import phosphene
+from phosphene.families.generator import Cascade
+from phosphene.pictures.pixels import to_bytes
+from phosphene.recipes.tasks import NoTask, SuperResolutionTask
+from tests.families.test_cascade import saved
+
+
+@pytest.fixture(scope="module")
+def cascade(tmp_path_factory: pytest.TempPathFactory) -> Cascade:
+    root = tmp_path_factory.mktemp("cascade")
+    stages = [
+        saved(root / "base", 8, NoTask()),
+        saved(root / "twice", 16, SuperResolutionTask(factor=2), seed=1),
+        saved(root / "four", 32, SuperResolutionTask(factor=4), seed=2),
+    ]
+    made = phosphene.load(phosphene.cascade(stages, out=root / "whole"))
+    assert isinstance(made, Cascade)
+    return made
+
+
+def test_the_stages_alone_make_of_the_bases_pictures_what_the_whole_does(cascade: Cascade):
+    base = phosphene.load(cascade.folder).sample(3, seed=SEED)
+    whole = to_bytes(cascade.sample(3, seed=SEED).values).numpy()
+    assert side(cascade) == whole.shape[-1] == 64
+    assert np.array_equal(enlarged_by(cascade, to_bytes(base.values).numpy()), whole)
+
+
+def test_a_tile_is_of_the_same_place_whatever_a_picture_shows():
+    y, x = np.mgrid[:100, :100].astype(np.uint8)
+    places = np.broadcast_to(np.stack([y, x, y]), (5, 3, 100, 100))
+    cut = tiles(places)
+    assert cut.shape == (5, 3, 64, 64)
+    corners = cut[:, :2, 0, 0]
+    assert len({tuple(corner) for corner in corners}) == 5
+    assert np.array_equal(cut, np.stack([places[0, :, i : i + 64, j : j + 64] for i, j in corners]))
+    assert np.array_equal(tiles(255 - places), 255 - cut)
+
+
+@pytest.fixture
+def faces(tmp_path: Path) -> Path:
+    place = tmp_path / "faces" / "held-out"
+    place.mkdir(parents=True)
+    (tmp_path / "faces" / "made.json").write_text('{"set": "faces"}')
+    for i in range(6):
+        Image.new("RGB", (128, 128), (40 * i, 0, 0)).save(place / f"{i}.png")
+    rows = [{"file_name": f"{i}.png", "text": f"caption {i}"} for i in range(6)]
+    (place / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return tmp_path / "faces"
+
+
+def test_captions_go_with_their_pictures_and_the_others_are_others(faces: Path):
+    held = held_out(faces, 64, 3)
+    shades = held.own[:, 0, 0, 0] // 40
+    assert held.captions == [f"caption {i}" for i in shades]
+    assert {*shades, *(held.others[:, 0, 0, 0] // 40)} == {*range(6)}
+    with pytest.raises(ValueError, match=r"count 4: .* has 6 pictures; give half of that or less"):
+        held_out(faces, 64, 4)
+
+
+def test_what_cannot_be_compared(cascade: Cascade, faces: Path):
+    (faces / "made.json").write_text('{"set": "glyphs"}')
+    with pytest.raises(ValueError, match="not a set that is judged"):
+        next(measure({"one": cascade}, faces, 2))
+    smaller = Cascade(
+        cascade.model, cascade.folder, cascade.device, cascade.wanted, further=cascade.further[:1]
+    )
+    with pytest.raises(ValueError, match="begin and end with as many pixels"):
+        next(measure({"one": cascade, "other": smaller}, faces, 2))
