@@ -29,6 +29,21 @@ def pixels(folder: Path) -> list[np.ndarray]:
     return [np.asarray(Image.open(path)) for path in sorted(folder.glob("seed*.png"))]
 
 
+def test_a_handful_of_pictures_is_one_batch(place: Path, cli: CLI, monkeypatch: pytest.MonkeyPatch):
+    """Where the recipe chose the batch; who asks for one that there are too few for is told."""
+    monkeypatch.chdir(place)
+    few = ("ink", "--images", 16, "--set", "data.held_out=0")
+    said = cli("adapt", "base", *few, "--out", "few")
+    assert said.code == 0, said.err
+    assert "a batch of 8: all there are" in said.err
+    assert cli("train", *few, "--out", "fresh", "--quiet", "--set", "network.width=8").code == 0
+    assert "\nbatch = 8\n" in Path("few/recipe.toml").read_text()
+    assert "\nbatch = 8\n" in Path("fresh/recipe.toml").read_text()
+    said = cli("adapt", "base", *few, "--out", "more", "--batch", 16)
+    assert said.code == 2
+    assert "batch 16 is more than the 8 training pictures: pass --batch 8 or less" in said.err
+
+
 def test_adapt_sample_and_merge(place: Path, cli: CLI, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(place)
     steps = ("--steps", 2, "-n", 2, "--label", "1", "--quiet")

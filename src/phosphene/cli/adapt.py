@@ -23,7 +23,9 @@ def adapt(
         int | None, typer.Option(help="Pictures to see instead, repeats counted.", show_default=False)
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of the change, order, noise.", show_default="0")] = None,
-    batch: Annotated[int | None, typer.Option(help="Pictures a step.", show_default="16")] = None,
+    batch: Annotated[
+        int | None, typer.Option(help="Pictures a step.", show_default="16, or all that there are")
+    ] = None,
     recipe: Annotated[
         str | None, typer.Option(help="Another, or a recipe.toml.", show_default="lora")
     ] = None,

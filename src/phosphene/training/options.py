@@ -81,20 +81,22 @@ def run(
     }
     changes |= {name: value for name, value in named.items() if value is not None} | dict(settings or {})
     place = Path("runs") / short(str(data)) if out is None else Path(out)
+    # Who wrote a recipe has chosen; a name leaves the choice to the machine and the data.
+    named_only = recipe is None or (isinstance(recipe, str) and recipe in RECIPES)
     begins = find_recipe(("flow" if base is None else FINE_TUNE.name) if recipe is None else recipe)
     if base is not None or begins.base != BaseSettings():
         if tune:
             raise ValueError("tune: a model that exists has its width; leave it out with base")
-        return start(fitted(begins, changes), place, force, device, watcher)
+        few = of_few if named_only and "training.batch" not in changes else None
+        return start(fitted(begins, changes), place, force, device, watcher, few)
     chosen = changed(begins, changes)
-    # Who wrote a recipe has chosen; a name leaves the choice to the machine.
     if isinstance(chosen.network, ClipSettings):
         if tune:
             chosen.refuse_clip("tune")
         tune = False  # a smaller batch would teach less: each picture meets all texts of it
     if tune is None:
-        tune = recipe is None or (isinstance(recipe, str) and recipe in RECIPES)
-    adapt = None
+        tune = named_only
+    adapt = of_few if named_only and "training.batch" not in changes else None
     if tune and chosen.training.budget is not None:
         adapt = partial(adapted, fixed=tuple(changes))
     return start(chosen, place, force, device, watcher, adapt)
@@ -149,6 +151,14 @@ def adapted(recipe: Recipe, data: Dataset, device: torch.device, fixed: tuple[st
     chosen = ", ".join(f"{name} {value}" for name, value in tuned.changes.items())
     notes = (f"for {budget:g} s on this machine: {chosen}",) if chosen else ()
     return Adapted(tuned.recipe, notes, tuned.seconds)
+
+
+def of_few(recipe: Recipe, data: Dataset, device: torch.device) -> Adapted:
+    """With a batch of all pictures, where the recipe's takes more than there are."""
+    batch = tuning.within(recipe, data)
+    if batch == recipe.training.batch:
+        return Adapted(recipe)
+    return Adapted(changed(recipe, {"training.batch": batch}), (f"a batch of {batch}: all there are",))
 
 
 def tuned(

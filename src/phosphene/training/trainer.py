@@ -105,7 +105,7 @@ class Trainer(Generic[F]):
             measuring=Share(settings.measure_share, settings.validate_every),
         )
         self.probe, self.told = probe.Probe(self.network), Observation(0)
-        self.watch = Watch(about(self.recipe, len(self.loader.indices)))
+        self.watch = Watch(about(self.recipe, len(self.loader.indices), any(self.dataset.captions or ())))
         self.ticked = self.clock()
         self.parallel = self.family.with_network(self.workers.wrap(self.network))
 

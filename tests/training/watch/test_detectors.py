@@ -6,11 +6,13 @@ import random
 
 import pytest
 
+from phosphene.recipes.presets import FLOW
+from phosphene.recipes.settings import changed
 from phosphene.training import optimizer
 from phosphene.training.watch.copying import memorisation
 from phosphene.training.watch.finding import Finding, handy
 from phosphene.training.watch.history import BLOCK, MOST, SPACING, Block, History, block
-from phosphene.training.watch.observation import Layers, Observation
+from phosphene.training.watch.observation import Layers, Observation, about
 from phosphene.training.watch.rate import mean_rate
 from phosphene.training.watch.watch import Watch
 from tests.training.watch.streams import ABOUT, TOTAL, found, healthy, held_out, kinds, samples, told
@@ -130,6 +132,15 @@ def test_layers_that_get_no_gradient(kind, field):
     assert kinds(told(layers=looks(176, 224, **named))) == [kind]
     rare = lambda step, _: Layers(40, 1.0, 0.007, *2 * [() if step % 64 == 0 else ("a",)])  # noqa: E731
     assert kinds(told(layers=rare)) == []
+
+
+def test_layers_for_captions_that_there_are_none_of():
+    """No picture of an adapter has one: that is said when it begins, and no fault."""
+    named = looks(1, 1000, vanished=("tokens.weight",))
+    assert kinds(told(layers=named), ABOUT._replace(captions=False)) == []
+    deaf, heard = (changed(FLOW, {"data.text": text}) for text in (None, "minilm"))
+    assert [about(heard, 9, captions).captions for captions in (True, False)] == [True, False]
+    assert about(deaf, 9, False).captions
 
 
 def test_a_run_that_goes_on_at_a_higher_rate_may_lose_more():

@@ -17,7 +17,7 @@ GONE = 1e-4  # of its usual norm: losses fall by tens or hundreds in a run, and 
 
 def vanishing(history: History, about: About) -> Said | None:
     """Matrices whose gradient is below AdamW's eps, or a gradient that is as good as gone."""
-    lost = _always(history, about, "vanished")
+    lost = _always(history, about, "vanished") if about.captions else []
     usual, now = middle(b.gradient for b in history.blocks), middle(s.gradient for s in history.last(8))
     gone = len(history.blocks) > 1 and now <= GONE * usual
     if not (lost or gone) or too_low(history, about):

@@ -17,6 +17,7 @@ class About(NamedTuple):
 
     pictures: to train on. warmup: steps. decay: share of the run. ema: lengths of the averages, the shipped
     first. dropout: of the network. rank: of the change of a model that is learned, if it is only that.
+    captions: of the pictures, where the network hears any; without, its layers for them learn nothing.
     """
 
     pictures: int
@@ -28,9 +29,10 @@ class About(NamedTuple):
     ema: Floats
     dropout: float
     rank: int | None = None
+    captions: bool = True
 
 
-def about(recipe: Recipe, pictures: int) -> About:
+def about(recipe: Recipe, pictures: int, captions: bool) -> About:
     s = recipe.training
     return About(
         pictures,
@@ -42,6 +44,7 @@ def about(recipe: Recipe, pictures: int) -> About:
         s.ema,
         recipe.network.dropout,
         recipe.base.rank,
+        captions or recipe.data.text is None,
     )
 
 
