@@ -13,11 +13,13 @@ from tests.families.test_questions import Sees, asked, half, line, picture
 
 
 @pytest.mark.parametrize("method", [None, "pigdm"])
-@pytest.mark.parametrize("crop", [None, 0, 3])
-def test_a_part_of_a_larger_picture_is_made_anew_and_put_back(method: str | None, crop: int | None):
+@pytest.mark.parametrize(("crop", "wide"), [(None, 4), (0, 4), (3, 4), (None, 30), (0, 38)])
+def test_a_part_of_a_larger_picture_is_made_anew_and_put_back(
+    method: str | None, crop: int | None, wide: int
+):
     task, network = (InpaintingTask(), Sees()) if method is None else (NoTask(), Noise("flow"))
     image, mask = picture(40, 24), Image.new("L", (40, 24), 0)
-    mask.paste(255, (2, 5, 6, 9))
+    mask.paste(255, (2, 5, 2 + wide, 9))
     generator = asked(task, network, prediction="eps")
     made = generator.inpaint(image, mask, n=64, batch=64, method=method, steps=20, crop=crop)
     assert made.values.shape == (64, 1, 24, 40)
@@ -38,10 +40,12 @@ def test_the_square_that_is_shown():
     assert square(missing, 3) == (0, 2, 10, 12)  # not beyond the left edge
     assert square(missing, 100) == (0, 0, 24, 24)
     missing[5:9, 38] = True
-    with pytest.raises(
-        ValueError, match="its white spans 37x4 pixels, which no square of the picture's 40x24"
-    ):
-        square(missing, None)
+    assert (
+        square(missing, None) == square(missing, 0) == (2, -6, 39, 31)
+    )  # of 37: no square of the picture holds it
+    assert square(missing, 1) == (1, -7, 40, 32)
+    assert square(missing, 9) == (0, -8, 40, 32)
+    assert square(missing.T, None) == (-6, 2, 31, 39)
     missing[:, :38] = False
     assert square(missing, None) == (15, 0, 39, 24)
     assert square(missing, 1) == (34, 4, 40, 10)
@@ -83,5 +87,13 @@ def test_a_pixel_of_the_model_is_missing_where_any_of_it_is():
     assert torch.equal(keep[0], torch.ones(8, 8).index_fill(1, torch.tensor([0]), 0))
     small = placed(picture(8, 8), half(), None)
     assert torch.equal(small.known(8), torch.cat([torch.ones(1, 8, 4), torch.zeros(1, 8, 4)], 2))
+    # Beyond the picture all is missing: of 16x8 and its square of 16, the first and the last quarter.
+    top = line(8, 16).transpose(Image.Transpose.TRANSPOSE)
+    long = placed(picture(16, 8), top, None)
+    assert long.box == (0, -4, 16, 12)
+    known = torch.ones(8, 8)
+    known[:2] = known[6:] = 0
+    known[2] = 0  # the line's own
+    assert torch.equal(long.known(8)[0], known)
     larger = placed(picture(4, 4), half(4, 4), None)  # smaller than the model's
     assert torch.equal(larger.known(8), small.known(8))

@@ -217,12 +217,6 @@ def test_denoising_without_training_is_bayes_rule():
         (
             InpaintingTask(),
             1,
-            ("inpaint", picture(24, 8), Image.new("L", (24, 8), 255)),
-            "mask: its white spans 24x8 pixels, which no square of the picture's 24x8 holds; make it anew",
-        ),
-        (
-            InpaintingTask(),
-            1,
             ("inpaint", picture(8, 8), half(), {"crop": -1}),
             "crop -1: give pixels around what is missing, 0 or more",
         ),

@@ -1,11 +1,13 @@
 """A square of a picture, made anew at a model's size and put back where the picture was missing.
 
 A model makes pictures of one size; a picture and its mask may be of any. What it is shown is a square that
-holds all that is missing, brought to its size. Of what it makes only the missing pixels are taken, at the
-picture's own size: all others stay what they were, to the last bit.
+holds all that is missing, brought to its size. Where no square of the picture does, the square goes beyond
+it, and what is there is missing too. Of what the model makes only the picture's missing pixels are taken, at
+its own size: all others stay what they were, to the last bit.
 """
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,9 +22,23 @@ from phosphene.families.sampled import Sampled
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 
 
+class Overlap(NamedTuple):
+    """Of what a picture and a square share, along one side: where it is in each."""
+
+    of_picture: slice
+    of_square: slice
+
+
+def overlap(start: int, end: int, length: int) -> Overlap:
+    """start, end: of the square. length: of the picture."""
+    first, last = max(start, 0), min(end, length)
+    return Overlap(slice(first, last), slice(first - start, last - start))
+
+
 @dataclass(frozen=True, eq=False)
 class Placed:
-    """picture: all of it. missing: where its mask is white. box: the square that is shown."""
+    """picture: all of it. missing: where its mask is white. box: the square that is shown, which may begin
+    before the picture and end behind it."""
 
     picture: Float[Tensor, "c h w"]
     missing: Bool[Tensor, "1 h w"]
@@ -30,20 +46,32 @@ class Placed:
 
     def known(self, size: int) -> Float[Tensor, "1 s s"]:
         """1 where the square, at a model's size, is known; a pixel is missing if any part of it is."""
-        left, top, right, bottom = self.box
-        part = self.missing[:, top:bottom, left:right].float()
+        rows, columns = self.within
+        side = self.box[2] - self.box[0]
+        part = torch.ones(1, side, side)
+        part[:, rows.of_square, columns.of_square] = self.missing[
+            :, rows.of_picture, columns.of_picture
+        ].float()
         return 1 - functional.adaptive_max_pool2d(part, size)
+
+    @property
+    def within(self) -> tuple[Overlap, Overlap]:
+        """What picture and square share, of rows and of columns."""
+        left, top, right, bottom = self.box
+        height, width = self.missing.shape[1:]
+        return overlap(top, bottom, height), overlap(left, right, width)
 
     def put_back(self, made: Sampled) -> Sampled:
         """What was made of the square, in the whole picture."""
-        left, top, right, bottom = self.box
-        part, side = made.values, right - left
+        (rows, columns), side = self.within, self.box[2] - self.box[0]
+        part = made.values
         if part.shape[-1] != side:
             smaller = side < part.shape[-1]
             part = functional.interpolate(part, (side, side), mode="bicubic", antialias=smaller)
         values = self.picture.repeat(len(part), 1, 1, 1)
-        square = values[..., top:bottom, left:right]
-        square[:] = torch.where(self.missing[:, top:bottom, left:right], part, square)
+        shared = values[..., rows.of_picture, columns.of_picture]
+        missing = self.missing[:, rows.of_picture, columns.of_picture]
+        shared[:] = torch.where(missing, part[..., rows.of_square, columns.of_square], shared)
         seen = (self.picture * ~self.missing).expand_as(values)
         return replace(made, values=values, seen=seen)
 
@@ -51,7 +79,7 @@ class Placed:
 def placed(image: Image.Image, drawn: Image.Image, crop: int | None) -> Placed:
     """image, drawn: a picture in the model's mode and its mask, of one size. crop: see `square`.
 
-    Raises ValueError for a mask that is black, or too wide for a square.
+    Raises ValueError for a mask that is black.
     """
     missing = np.array(drawn) >= 128
     if not missing.any():
@@ -61,24 +89,21 @@ def placed(image: Image.Image, drawn: Image.Image, crop: int | None) -> Placed:
 
 def square(missing: Bool[np.ndarray, "h w"], crop: int | None) -> Box:
     """The square of a picture that is shown. crop: so many pixels around what is missing, as far as the
-    picture goes; None for the largest square, as near to the middle as holds all that is missing.
+    picture goes; None for the largest square, as near to the middle as holds all that is missing. Where no
+    square of the picture holds it, the smallest that does, which goes beyond the picture on both sides.
 
-    Raises ValueError for what no square holds, and for a crop below 0.
+    Raises ValueError for a crop below 0.
     """
     if crop is not None and crop < 0:
         raise ValueError(f"crop {crop}: give pixels around what is missing, 0 or more")
     ends = [np.flatnonzero(missing.any(axis)) for axis in (0, 1)]  # of x, of y
     spans = [(int(places[0]), int(places[-1]) + 1) for places in ends]
     longest, short = max(end - start for start, end in spans), min(missing.shape)
-    if longest > short:
-        wide, high = (end - start for start, end in spans)
-        raise ValueError(
-            f"mask: its white spans {wide}x{high} pixels, which no square of the picture's "
-            f"{missing.shape[1]}x{missing.shape[0]} holds; make it anew in parts"
-        )
-    side = short if crop is None else min(short, longest + 2 * crop)
+    room = short if longest <= short else max(missing.shape)
+    side = max(longest, short) if crop is None else min(room, longest + 2 * crop)
     corner = []
     for (start, end), whole in zip(spans, missing.shape[::-1], strict=True):
         middle = whole // 2 if crop is None else (start + end) // 2
-        corner.append(min(max(middle - side // 2, end - side, 0), start, whole - side))
+        near = min(max(middle - side // 2, end - side, 0), start, whole - side)
+        corner.append(near if side <= whole else -((side - whole) // 2))
     return corner[0], corner[1], corner[0] + side, corner[1] + side
