@@ -1,10 +1,16 @@
 """The judges of edits: what is rendered as an answer is right, and what was left alone or overdone is not."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
+import torch
+from bench.quality import sdedit
 from bench.quality.editing import faces, shapes, triples
 
 from phosphene.data.made.sets import make_set
+from phosphene.pictures.pixels import to_values
 
 
 @pytest.mark.parametrize("name", ["shapes", "faces"])
@@ -28,6 +34,39 @@ def test_what_came_beside_was_not_kept(tmp_path):
     asked = next(triples(made, 12, 64))
     flipped = np.ascontiguousarray(asked.after[..., ::-1])  # all is there, elsewhere
     assert not any(shapes(flipped, asked).both[i] for i in range(12) if _lopsided(asked.after[i]))
+
+
+def test_sdedit_is_asked_what_its_captions_say(tmp_path):
+    """Each picture that becomes another by so much, told the caption of what it should become."""
+    made = make_set("faces", out=tmp_path / "set", count=60, size=64, edits=True, held_out=0.2)
+    everything = next(triples(made, 12, 64))
+    asked = sdedit.told(everything)
+    says = [after["edit"] in after["claims"] for _, after in everything.rows]
+    assert 0 < sum(says) < len(says)
+    assert asked.instructions == [
+        after["text"] for (_, after), one in zip(everything.rows, says, strict=True) if one
+    ]
+    assert np.array_equal(asked.after, everything.after[says])
+    assert np.array_equal(asked.before, everything.before[says])
+    seen: list[Any] = []
+
+    def edit(image, *, prompt, strength, seed, first):
+        seen.append((prompt, strength, seed, first))
+        answer = asked.after[first] if strength > 0.6 else np.asarray(image).transpose(2, 0, 1)
+        return SimpleNamespace(values=to_values(torch.tensor(answer[None])))
+
+    generator: Any = SimpleNamespace(size=64, hears=True, edits=False, edit=edit)
+    low, high = sdedit.measure(generator, made, 12, (0.5, 0.7))
+    many = len(asked.instructions)
+    assert seen == [(words, s, 1, i) for s in (0.5, 0.7) for i, words in enumerate(asked.instructions)]
+    assert low.changed.value == low.both.value == 0
+    assert low.kept.value >= (many - 1) / many  # the reader errs now and then
+    assert high.both.value >= (many - 1) / many
+    generator.edits = True
+    with pytest.raises(ValueError, match="give one of text to image"):
+        next(sdedit.measure(generator, made, 12))
+    with pytest.raises(ValueError, match="not a set of faces' triples"):
+        next(sdedit.measure(generator, tmp_path, 12))
 
 
 def _lopsided(picture: np.ndarray) -> bool:
