@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from phosphene.cli.asking import RUN, Asking, BestOf, Clip, ClipStrength, Ranker, Scorer, asking
+from phosphene.cli.pictures import say_what_is_cut
 
 if TYPE_CHECKING:
     from phosphene.families.options import Options
@@ -54,6 +55,8 @@ def grid(
 
     axes = {name: parse(text) for name, text in (("x", x), ("y", y), ("z", z)) if text is not None}
     model = asked.load(run)
+    if image is not None:
+        say_what_is_cut(image, model.size)
     pairs = {name: (axis.knob, axis.values) for name, axis in axes.items()}
 
     def cells(how: "Options") -> "Sampled":
