@@ -41,7 +41,7 @@ SPOILT
 phosphene restore photos-denoising --image noisy.png --out cleaned
 phosphene restore photos-deblurring --image blurred.png --out sharpened
 phosphene restore photos-colouring --image grey.png -n 3 --out tinted
-phosphene cascade faces faces-superres --out both
+phosphene cascade faces faces-to-128 faces-to-256 --out both
 phosphene sample both --prompt "a person with blonde hair and round glasses" -n 2 --out cascade
 phosphene data shapes --count 400 --seed 1 --out scenes --quiet
 phosphene search scenes/train "a green star" --clip shapes-clip -n 8 --out "$here/found.png.new"
