@@ -54,6 +54,52 @@ def test_the_square_that_is_shown():
     assert square(missing, None) == (0, 0, 8, 8)
 
 
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("side", [8, 16])
+def test_what_is_made_of_a_square_beyond_the_picture_comes_back_where_it_was(side: int, turned: bool):
+    """A ramp over the square of 16: the picture has its rows 4 to 11, or its columns."""
+    ramp = (torch.arange(side) + 0.5) / side - 0.5
+    square_of = (ramp[:, None] + ramp / 2).expand(2, 1, side, side).clone()
+    box, shape = (0, -4, 16, 12), (1, 8, 16)
+    if turned:
+        square_of, box, shape = square_of.mT, (-4, 0, 12, 16), (1, 16, 8)
+    missing = torch.ones(shape, dtype=torch.bool)
+    missing[:, 3, 3] = False
+    back = Placed(torch.zeros(shape), missing, box).put_back(Sampled(square_of, ({}, {}), 1)).values
+    fine = (torch.arange(16) + 0.5) / 16 - 0.5
+    expected = (fine[:, None] + fine / 2)[4:12]
+    expected = expected.mT if turned else expected
+    assert back[0, 0, 3, 3] == 0
+    expected[3, 3] = 0
+    inner = (..., slice(1, -1), slice(4, -4)) if not turned else (..., slice(4, -4), slice(1, -1))
+    torch.testing.assert_close(back[inner], expected.expand(2, 1, *shape[1:])[inner], rtol=0, atol=0.02)
+    if side == 16:
+        assert torch.equal(back, expected.expand(2, 1, *shape[1:]))
+
+
+def test_a_picture_does_not_darken_at_its_edge():
+    white, mask = Image.new("RGB", (128, 64), "white"), Image.new("L", (128, 64), 0)
+    mask.paste(255, (0, 30, 128, 34))
+    whole = placed(white, mask, None)
+    shown = whole.shown(white)
+    assert shown.size == (128, 128)
+    assert np.asarray(shown).min() == 255
+    stripes = Image.fromarray(np.arange(128, dtype=np.uint8)[None].repeat(64, 0))
+    assert np.array_equal(
+        np.asarray(placed(stripes, mask, None).shown(stripes)), np.arange(128)[None].repeat(128, 0)
+    )
+    inside = Placed(whole.picture, whole.missing, (3, 5, 9, 11))
+    assert np.array_equal(np.asarray(inside.shown(stripes)), np.asarray(stripes)[5:11, 3:9])
+
+
+def test_a_square_of_more_pixels_than_pictures_have_is_refused():
+    with pytest.raises(
+        ValueError, match="its white spans 10001 pixels, and a square of so many has more than"
+    ):
+        square(np.ones((1, 10_001), bool), None)
+    assert square(np.ones((1, 10_000), bool), None) == (0, -4999, 10_000, 5001)
+
+
 @pytest.mark.parametrize("side", [4, 8, 16])
 def test_what_is_made_comes_back_at_the_size_of_the_picture(side: int):
     """Calm pictures: whatever the size, the middle of what was made is in the middle of the square."""

@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from phosphene.families import opened
 from phosphene.families.sampled import Sampled
+from phosphene.pictures.opening import MAX_PIXELS
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 
@@ -61,17 +62,27 @@ class Placed:
         height, width = self.missing.shape[1:]
         return overlap(top, bottom, height), overlap(left, right, width)
 
+    def shown(self, image: Image.Image) -> Image.Image:
+        """The square of the picture; beyond it the pixels at its edge go on, so that none of its own darkens
+        when the square is made smaller."""
+        left, top, right, bottom = self.box
+        rows, columns = self.within
+        part = np.asarray(image)[rows.of_picture, columns.of_picture]
+        height, width = self.missing.shape[1:]
+        beyond = [(max(-top, 0), max(bottom - height, 0)), (max(-left, 0), max(right - width, 0))]
+        return Image.fromarray(np.pad(part, [*beyond, (0, 0)][: part.ndim], "edge"))
+
     def put_back(self, made: Sampled) -> Sampled:
         """What was made of the square, in the whole picture."""
         (rows, columns), side = self.within, self.box[2] - self.box[0]
-        part = made.values
-        if part.shape[-1] != side:
-            smaller = side < part.shape[-1]
-            part = functional.interpolate(part, (side, side), mode="bicubic", antialias=smaller)
-        values = self.picture.repeat(len(part), 1, 1, 1)
-        shared = values[..., rows.of_picture, columns.of_picture]
+        values = self.picture.repeat(len(made), 1, 1, 1)
         missing = self.missing[:, rows.of_picture, columns.of_picture]
-        shared[:] = torch.where(missing, part[..., rows.of_square, columns.of_square], shared)
+        for whole, part in zip(values, made.values.split(1), strict=True):
+            if part.shape[-1] != side:
+                smaller = side < part.shape[-1]
+                part = functional.interpolate(part, (side, side), mode="bicubic", antialias=smaller)
+            shared = whole[:, rows.of_picture, columns.of_picture]
+            shared[:] = torch.where(missing, part[0, :, rows.of_square, columns.of_square], shared)
         seen = (self.picture * ~self.missing).expand_as(values)
         return replace(made, values=values, seen=seen)
 
@@ -90,9 +101,10 @@ def placed(image: Image.Image, drawn: Image.Image, crop: int | None) -> Placed:
 def square(missing: Bool[np.ndarray, "h w"], crop: int | None) -> Box:
     """The square of a picture that is shown. crop: so many pixels around what is missing, as far as the
     picture goes; None for the largest square, as near to the middle as holds all that is missing. Where no
-    square of the picture holds it, the smallest that does, which goes beyond the picture on both sides.
+    square of the picture holds it, the square is of the longer side of what is missing, or with a crop of so
+    many pixels more, and goes beyond the picture above and below, or left and right.
 
-    Raises ValueError for a crop below 0.
+    Raises ValueError for a crop below 0, and for a square of more pixels than a picture may have.
     """
     if crop is not None and crop < 0:
         raise ValueError(f"crop {crop}: give pixels around what is missing, 0 or more")
@@ -101,6 +113,11 @@ def square(missing: Bool[np.ndarray, "h w"], crop: int | None) -> Box:
     longest, short = max(end - start for start, end in spans), min(missing.shape)
     room = short if longest <= short else max(missing.shape)
     side = max(longest, short) if crop is None else min(room, longest + 2 * crop)
+    if side**2 > MAX_PIXELS:
+        raise ValueError(
+            f"mask: its white spans {longest} pixels, and a square of so many has more than {MAX_PIXELS:,}; "
+            "make it anew in parts"
+        )
     corner = []
     for (start, end), whole in zip(spans, missing.shape[::-1], strict=True):
         middle = whole // 2 if crop is None else (start + end) // 2

@@ -77,7 +77,7 @@ def inpainting(
     method = chosen(ready, InpaintingTask, method, "inpainting")
     given = opened.picture("image", image, ready.channels)
     whole = placed(given, opened.mask(mask, given.size), crop)
-    picture = opened.values(opened.fitted(given.crop(whole.box), ready.size))
+    picture = opened.values(opened.fitted(whole.shown(given), ready.size))
     keep = whole.known(ready.size)
     if method == TRAINED:
         return Question(Shown(picture, keep), finishing(ready), whole)

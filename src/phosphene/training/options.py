@@ -96,7 +96,9 @@ def run(
         tune = False  # a smaller batch would teach less: each picture meets all texts of it
     if tune is None:
         tune = named_only
-    adapt = of_few if named_only and "training.batch" not in changes else None
+    adapt = None
+    if named_only and "training.batch" not in changes and not isinstance(chosen.network, ClipSettings):
+        adapt = of_few
     if tune and chosen.training.budget is not None:
         adapt = partial(adapted, fixed=tuple(changes))
     return start(chosen, place, force, device, watcher, adapt)
