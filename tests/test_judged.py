@@ -9,6 +9,7 @@ import torch
 from bench.quality import sdedit
 from bench.quality.editing import faces, shapes, triples
 
+from phosphene.data.made.faces import caption
 from phosphene.data.made.sets import make_set
 from phosphene.pictures.pixels import to_values
 
@@ -41,7 +42,11 @@ def test_sdedit_is_asked_what_its_captions_say(tmp_path):
     made = make_set("faces", out=tmp_path / "set", count=60, size=64, edits=True, held_out=0.2)
     everything = next(triples(made, 12, 64))
     asked = sdedit.told(everything)
-    says = [after["edit"] in after["claims"] for _, after in everything.rows]
+    claimed = [caption.claims(after["text"]) for _, after in everything.rows]
+    says = [
+        claims.get(after["edit"]) == after[after["edit"]]
+        for claims, (_, after) in zip(claimed, everything.rows, strict=True)
+    ]
     assert 0 < sum(says) < len(says)
     assert asked.instructions == [
         after["text"] for (_, after), one in zip(everything.rows, says, strict=True) if one
@@ -57,11 +62,23 @@ def test_sdedit_is_asked_what_its_captions_say(tmp_path):
 
     generator: Any = SimpleNamespace(size=64, hears=True, edits=False, edit=edit)
     low, high = sdedit.measure(generator, made, 12, (0.5, 0.7))
+    assert (low.way, high.way) == ("strength 0.5", "strength 0.7")
+    assert low.of == high.of == sum(says)
     many = len(asked.instructions)
     assert seen == [(words, s, 1, i) for s in (0.5, 0.7) for i, words in enumerate(asked.instructions)]
     assert low.changed.value == low.both.value == 0
     assert low.kept.value >= (many - 1) / many  # the reader errs now and then
     assert high.both.value >= (many - 1) / many
+    told: list[Any] = []
+
+    def make(requests, seed):
+        told.extend(request.prompt for request in requests)
+        return SimpleNamespace(values=to_values(torch.from_numpy(asked.after)))
+
+    trained: Any = SimpleNamespace(make=make)
+    (beside,) = sdedit.measure(generator, made, 12, (), trained)
+    assert told == [after["instruction"] for _, after in asked.rows]
+    assert (beside.way, beside.both) == ("trained for it", high.both)
     generator.edits = True
     with pytest.raises(ValueError, match="give one of text to image"):
         next(sdedit.measure(generator, made, 12))

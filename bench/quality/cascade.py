@@ -1,6 +1,7 @@
-"""Cascades beside one another: `python -m bench.quality.cascade CASCADE... --set data/faces-512`.
+"""Cascades beside one another: `python -m bench.quality.cascade CASCADE... --set data/faces`.
 
-The set is one that phosphene makes and judges (`phosphene data faces --size 512`); its held-out side is
+The set is one that phosphene makes and judges, of another seed than what the cascades learned of:
+`phosphene data faces --size 512 --seed 1`, as tiles were cut of both sides of theirs. Its held-out side is
 brought to the pixels that the cascades make. Two questions, each of every cascade in turn:
 
     stages      held-out pictures, made as small as the base's are, go through the further stages alone: how
@@ -16,6 +17,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from statistics import mean
 from typing import NamedTuple
@@ -52,7 +54,7 @@ SEED = 1
 
 
 class Held(NamedTuple):
-    """Captions that no training picture has, their pictures, and as many other pictures."""
+    """Captions of seen combinations that no training picture has, their pictures, and as many others."""
 
     captions: list[str]
     own: Bytes
@@ -60,10 +62,12 @@ class Held(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """Of one way. psnr: to the pictures that the captions are of, in dB. told: the share of what a caption
-    says that the pictures show, mean over its aspects."""
+    """Of one way. whole: of a cascade, whose pictures are near to no original. psnr: to the pictures that the
+    captions are of, in dB. told: the share of what a caption says that the pictures show, mean over its
+    aspects."""
 
     name: str
+    whole: bool
     psnr: float
     told: float
     distribution: Distribution
@@ -71,15 +75,17 @@ class Measured(NamedTuple):
 
 
 def held_out(folder: Path, size: int, count: int) -> Held:
-    """Of a made set. Raises ValueError for too few pictures."""
+    """Of a made set; of faces the captions are of those without a withheld pair. Raises ValueError for too
+    few pictures."""
     place = folder / "held-out"
     rows = [json.loads(line) for line in (place / "metadata.jsonl").read_text("utf-8").splitlines()]
-    if len(rows) < 2 * count:
-        raise ValueError(f"count {count}: {place} has {len(rows)} pictures; give half of that or less")
-    order = np.random.default_rng(0).permutation(len(rows))[: 2 * count]
-    some = [rows[i] for i in order]
-    both = pictures(place, some, size)
-    return Held([row["text"] for row in some[:count]], both[:count], both[count:])
+    rows = [rows[i] for i in np.random.default_rng(0).permutation(len(rows))]
+    own = [row for row in rows if not row.get("withheld")][:count]
+    others = [row for row in rows if row not in own][:count]
+    if min(len(own), len(others)) < count:
+        many = min(len(own), len(rows) // 2)
+        raise ValueError(f"count {count}: {place} has {len(rows)} pictures; give {many} or less")
+    return Held([row["text"] for row in own], pictures(place, own, size), pictures(place, others, size))
 
 
 def tiles(whole: Bytes) -> Bytes:
@@ -109,32 +115,46 @@ def side(cascade: Cascade) -> int:
 
 def measure(cascades: Mapping[str, Cascade], folder: Path, count: int) -> Iterator[Measured]:
     """The stages of each cascade beside bicubic enlargement and the originals, then each cascade whole.
-    Raises ValueError for cascades whose pictures differ in size, and for a set without a judge."""
+    Raises ValueError for cascades that differ in size, hear nothing or make pictures smaller than a tile, and
+    for a set without a judge."""
     shapes = {(one.size, side(one)) for one in cascades.values()}
     if len(shapes) > 1:
         raise ValueError("cascades: give those that begin and end with as many pixels as one another")
     ((base, size),) = shapes
+    if size < SIDE:
+        raise ValueError(f"cascades: of {size} pixels; the encoder sees {SIDE}")
+    for name, one in cascades.items():
+        if not one.hears:
+            raise ValueError(f"cascade {name}: its base hears no captions")
     set_name = str((read_made(folder) or {}).get("set"))
     if set_name not in JUDGES:
         raise ValueError(f"{folder}: not a set that is judged ({', '.join(JUDGES)})")
     judge, held = JUDGES[set_name], held_out(folder, size, count)
     sides = Sides(tiles(held.own), tiles(held.others))
     small = smaller(held.own, size // base)
-    ways: dict[str, Callable[[], Bytes]] = {
-        "bicubic (Pillow)": lambda: each(bicubic(to_images(small), size), count)
-    }
-    for name, one in cascades.items():
-        ways[f"{name}, stages"] = lambda one=one: enlarged_by(one, small)
-    ways["the originals"] = lambda: held.own
-    for name, one in cascades.items():
-        ways[f"{name}, whole"] = lambda one=one: asked_of(one, held.captions)
-    for name, way in ways.items():
+    ways: list[tuple[str, bool, Callable[[], Bytes]]] = [
+        ("bicubic (Pillow)", False, lambda: each(bicubic(to_images(small), size), count)),
+        *[(f"{name}, stages", False, partial(enlarged_by, one, small)) for name, one in cascades.items()],
+        ("the originals", False, lambda: held.own),
+        *[(f"{name}, whole", True, partial(asked_of, one, held.captions)) for name, one in cascades.items()],
+    ]
+    for name, whole, way in ways:
         start = time.perf_counter()
         made = way()
         seconds = (time.perf_counter() - start) / count
         judged = judge(made, held.captions)
         told = mean(mean(map(float, one)) for aspect, one in judged.items() if aspect != ALL)
-        yield Measured(name, psnr(made, held.own), told, distribution(tiles(made), sides), seconds)
+        yield Measured(name, whole, psnr(made, held.own), told, distribution(tiles(made), sides), seconds)
+
+
+def of(cascade: Cascade) -> str:
+    """Its models, and how each is asked."""
+    models = [cascade.model, *(one.model for one in cascade.further)]
+    return "; ".join(
+        f"{model.fingerprint[:16]} {said.sampling.solver} {said.sampling.steps} steps, augmentation "
+        f"{said.augmentation:g}"
+        for model, said in zip(models, cascade.stages, strict=True)
+    )
 
 
 def table(cascades: Mapping[str, Cascade], folder: Path, count: int, name: str) -> dict[str, Measured]:
@@ -143,8 +163,7 @@ def table(cascades: Mapping[str, Cascade], folder: Path, count: int, name: str) 
     for one in measure(cascades, folder, count):
         ways[one.name] = one
         frechet, kernel, paired = one.distribution.cells
-        # Of other faces: nothing is near to the originals, nor is there a pair.
-        own = ["-", "-"] if one.name.endswith("whole") else [f"{one.psnr:.2f}", paired]
+        own = ["-", "-"] if one.whole else [f"{one.psnr:.2f}", paired]
         rows.append([one.name, *own, frechet, kernel, f"{100 * one.told:.1f}", f"{one.seconds:.2f}"])
         print(rows[-1], flush=True)
     first = next(iter(cascades.values()))
@@ -152,7 +171,7 @@ def table(cascades: Mapping[str, Cascade], folder: Path, count: int, name: str) 
     write(
         name,
         f"Cascades from {first.size} to {side(first)} pixels: {(read_made(folder) or {})['set']}",
-        {"pictures": count, "seed": SEED},
+        {"pictures": count, "seed": SEED, **{name: of(one) for name, one in cascades.items()}},
         ["", "PSNR, dB", paired, *kind, "shows what is asked, %", "s a picture"],
         rows,
         [NOTE, "Distances are of a tile of 64 pixels of each picture."],
