@@ -48,6 +48,7 @@ def train(
     ("shards/{000..031}.tar"), a data set of the hub ("hub:OWNER/NAME") or the name of a bundled set.
     out: the run's folder, runs/NAME by default. recipe: a name (flow), a recipe.toml, or a Recipe.
     size: pixels a side. budget: time to spend, seconds or "30m"; images: pictures to see; one of the two.
+    batch: pictures a step; of a recipe by name at most all that there are to train on.
     settings: any of the recipe's values by name, {"training.learning_rate": 3e-4}.
     resume: a run's folder, to go on with it instead; only budget or images may be given anew, and data if the
     pictures have moved.

@@ -29,7 +29,9 @@ def train(
         int | None, typer.Option(help="Pictures to see, repeats counted.", show_default="the recipe's")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of weights, order and noise.", show_default="0")] = None,
-    batch: Annotated[int | None, typer.Option(help="Pictures a step.", show_default="the recipe's")] = None,
+    batch: Annotated[
+        int | None, typer.Option(help="Pictures a step.", show_default="the recipe's, at most all")
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="Any value of the recipe: section.field=value.", show_default=False),
