@@ -39,6 +39,11 @@ def test_a_handful_of_pictures_is_one_batch(place: Path, cli: CLI, monkeypatch: 
     assert cli("train", *few, "--out", "fresh", "--quiet", "--set", "network.width=8").code == 0
     assert "\nbatch = 8\n" in Path("few/recipe.toml").read_text()
     assert "\nbatch = 8\n" in Path("fresh/recipe.toml").read_text()
+    shutil.copytree("ink", "told")
+    for path in Path("told").glob("*/*.png"):
+        path.with_suffix(".txt").write_text(path.stem)
+    said = cli("train", "told", *few[1:], "--recipe", "clip", "--set", "data.text=minilm", "--out", "clip")
+    assert "is more than the 8 training pictures" in said.err
     said = cli("adapt", "base", *few, "--out", "more", "--batch", 16)
     assert said.code == 2
     assert "batch 16 is more than the 8 training pictures: pass --batch 8 or less" in said.err

@@ -83,22 +83,20 @@ def run(
     place = Path("runs") / short(str(data)) if out is None else Path(out)
     # Who wrote a recipe has chosen; a name leaves the choice to the machine and the data.
     named_only = recipe is None or (isinstance(recipe, str) and recipe in RECIPES)
+    few = of_few if named_only and "training.batch" not in changes else None
     begins = find_recipe(("flow" if base is None else FINE_TUNE.name) if recipe is None else recipe)
     if base is not None or begins.base != BaseSettings():
         if tune:
             raise ValueError("tune: a model that exists has its width; leave it out with base")
-        few = of_few if named_only and "training.batch" not in changes else None
         return start(fitted(begins, changes), place, force, device, watcher, few)
     chosen = changed(begins, changes)
     if isinstance(chosen.network, ClipSettings):
         if tune:
             chosen.refuse_clip("tune")
-        tune = False  # a smaller batch would teach less: each picture meets all texts of it
+        tune = False  # a smaller batch would teach less (see of_few)
     if tune is None:
         tune = named_only
-    adapt = None
-    if named_only and "training.batch" not in changes and not isinstance(chosen.network, ClipSettings):
-        adapt = of_few
+    adapt = few
     if tune and chosen.training.budget is not None:
         adapt = partial(adapted, fixed=tuple(changes))
     return start(chosen, place, force, device, watcher, adapt)
@@ -156,9 +154,10 @@ def adapted(recipe: Recipe, data: Dataset, device: torch.device, fixed: tuple[st
 
 
 def of_few(recipe: Recipe, data: Dataset, device: torch.device) -> Adapted:
-    """With a batch of all pictures, where the recipe's takes more than there are."""
+    """With a batch of all pictures, where the recipe's takes more than there are; but for a CLIP: each of its
+    pictures meets all texts of the batch, so that a smaller one teaches less."""
     batch = tuning.within(recipe, data)
-    if batch == recipe.training.batch:
+    if batch == recipe.training.batch or isinstance(recipe.network, ClipSettings):
         return Adapted(recipe)
     return Adapted(changed(recipe, {"training.batch": batch}), (f"a batch of {batch}: all there are",))
 
