@@ -34,6 +34,7 @@ from bench.quality.restored import (
 from bench.side_by_side import write
 from phosphene.diffusion.noise import keys
 from phosphene.families.generator import Generator
+from phosphene.families.questions import FREE
 from phosphene.families.sampled import Sampled
 from phosphene.tasks.masks import known
 
@@ -146,7 +147,7 @@ def main() -> None:
     parser.add_argument("run")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--free", help="a run that was not trained for it")
-    parser.add_argument("--methods", nargs="*", default=["pigdm"], help="of --free")
+    parser.add_argument("--methods", nargs="*", default=[FREE], help="of --free")
     parser.add_argument("-n", "--count", type=int, default=200)
     parser.add_argument("--no-mean", action="store_true", help="leave out the mean of several samples")
     parser.add_argument("--device", default="auto")
@@ -155,7 +156,9 @@ def main() -> None:
     threads(options.threads)
     trained = phosphene.load(options.run, options.device)
     free = None if options.free is None else phosphene.load(options.free, options.device)
-    name = f"inpainting_{Path(options.run).name}"
+    # With other methods than usual it is a table of its own, beside the usual one.
+    more = [] if options.methods == [FREE] else options.methods
+    name = "-".join([f"inpainting_{Path(options.run).name}", *more])
     how = (options.methods, not options.no_mean)
     table(trained, options.folder, options.count, name, free, *how)
 

@@ -40,9 +40,8 @@ def test_the_square_that_is_shown():
     assert square(missing, 3) == (0, 2, 10, 12)  # not beyond the left edge
     assert square(missing, 100) == (0, 0, 24, 24)
     missing[5:9, 38] = True
-    assert (
-        square(missing, None) == square(missing, 0) == (2, -6, 39, 31)
-    )  # of 37: no square of the picture holds it
+    # Of 37: no square of the picture holds it.
+    assert square(missing, None) == square(missing, 0) == (2, -6, 39, 31)
     assert square(missing, 1) == (1, -7, 40, 32)
     assert square(missing, 9) == (0, -8, 40, 32)
     assert square(missing.T, None) == (-6, 2, 31, 39)
@@ -59,7 +58,8 @@ def test_the_square_that_is_shown():
 def test_what_is_made_of_a_square_beyond_the_picture_comes_back_where_it_was(side: int, turned: bool):
     """A ramp over the square of 16: the picture has its rows 4 to 11, or its columns."""
     ramp = (torch.arange(side) + 0.5) / side - 0.5
-    square_of = (ramp[:, None] + ramp / 2).expand(2, 1, side, side).clone()
+    first = (ramp[:, None] + ramp / 2)[None]
+    square_of = torch.stack([first, -first])
     box, shape = (0, -4, 16, 12), (1, 8, 16)
     if turned:
         square_of, box, shape = square_of.mT, (-4, 0, 12, 16), (1, 16, 8)
@@ -71,10 +71,11 @@ def test_what_is_made_of_a_square_beyond_the_picture_comes_back_where_it_was(sid
     expected = expected.mT if turned else expected
     assert back[0, 0, 3, 3] == 0
     expected[3, 3] = 0
+    both = torch.stack([expected, -expected])[:, None]
     inner = (..., slice(1, -1), slice(4, -4)) if not turned else (..., slice(4, -4), slice(1, -1))
-    torch.testing.assert_close(back[inner], expected.expand(2, 1, *shape[1:])[inner], rtol=0, atol=0.02)
+    torch.testing.assert_close(back[inner], both[inner], rtol=0, atol=0.02)
     if side == 16:
-        assert torch.equal(back, expected.expand(2, 1, *shape[1:]))
+        assert torch.equal(back, both)
 
 
 def test_a_picture_does_not_darken_at_its_edge():

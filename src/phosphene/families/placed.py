@@ -48,12 +48,16 @@ class Placed:
     def known(self, size: int) -> Float[Tensor, "1 s s"]:
         """1 where the square, at a model's size, is known; a pixel is missing if any part of it is."""
         rows, columns = self.within
-        side = self.box[2] - self.box[0]
-        part = torch.ones(1, side, side)
+        part = torch.ones(1, self.side, self.side)
         part[:, rows.of_square, columns.of_square] = self.missing[
             :, rows.of_picture, columns.of_picture
         ].float()
         return 1 - functional.adaptive_max_pool2d(part, size)
+
+    @property
+    def side(self) -> int:
+        """Of the square, in pixels of the picture."""
+        return self.box[2] - self.box[0]
 
     @property
     def within(self) -> tuple[Overlap, Overlap]:
@@ -65,16 +69,14 @@ class Placed:
     def shown(self, image: Image.Image) -> Image.Image:
         """The square of the picture; beyond it the pixels at its edge go on, so that none of its own darkens
         when the square is made smaller."""
-        left, top, right, bottom = self.box
         rows, columns = self.within
         part = np.asarray(image)[rows.of_picture, columns.of_picture]
-        height, width = self.missing.shape[1:]
-        beyond = [(max(-top, 0), max(bottom - height, 0)), (max(-left, 0), max(right - width, 0))]
+        beyond = [(one.of_square.start, self.side - one.of_square.stop) for one in (rows, columns)]
         return Image.fromarray(np.pad(part, [*beyond, (0, 0)][: part.ndim], "edge"))
 
     def put_back(self, made: Sampled) -> Sampled:
         """What was made of the square, in the whole picture."""
-        (rows, columns), side = self.within, self.box[2] - self.box[0]
+        (rows, columns), side = self.within, self.side
         values = self.picture.repeat(len(made), 1, 1, 1)
         missing = self.missing[:, rows.of_picture, columns.of_picture]
         for whole, part in zip(values, made.values.split(1), strict=True):
@@ -90,7 +92,7 @@ class Placed:
 def placed(image: Image.Image, drawn: Image.Image, crop: int | None) -> Placed:
     """image, drawn: a picture in the model's mode and its mask, of one size. crop: see `square`.
 
-    Raises ValueError for a mask that is black.
+    Raises ValueError for a mask that is black, and as `square` does.
     """
     missing = np.array(drawn) >= 128
     if not missing.any():
